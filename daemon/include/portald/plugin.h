@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+/*
+ * portald/plugin.h - what a portald plugin is
+ *
+ * A plugin is NAME.so with one exported symbol, made by PORTALD_PLUGIN(). It
+ * links to nothing of portald: everything it may call comes from the daemon.
+ * portald runs each [instance] of portald.conf in a process of its own and
+ * starts it again if it dies. New members are added only at the end of each
+ * struct, so a plugin built long ago goes on working.
+ *
+ * Order of calls, all in one thread unless the thread model says otherwise:
+ *
+ *	load -> config* -> config_complete -> open -> (call | read | write |
+ *	interrupt | block functions)* -> close -> unload
+ *
+ * Callbacks return 0 or a positive value, or -errno; portal_error() says why.
+ */
+#ifndef PORTALD_PLUGIN_H
+#define PORTALD_PLUGIN_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PORTALD_API_VERSION	1
+
+struct portal_instance;		/* one [instance] of portald.conf, the daemon's */
+struct iovec;
+struct io_uring;
+
+enum portald_thread_model {
+	/* one callback at a time; the default */
+	PORTALD_THREAD_SERIAL = 0,
+	/* block functions at the same time, from several threads */
+	PORTALD_THREAD_PARALLEL = 1,
+};
+
+/*
+ * One call of a guest: a hypercall of this service, or an access to a CALL
+ * register. Valid during the callback.
+ */
+struct portal_call {
+	uint32_t fn;		/* function number, 0 to fns - 1 */
+	uint32_t vcpu;
+	uint64_t args[4];
+};
+
+/* Attribute ranges of a plugin's own registers; as struct portal_region_range. */
+struct portal_register {
+	uint32_t offset;
+	uint32_t len;
+	uint32_t attr;		/* enum portal_attr */
+	uint32_t flags;		/* PORTAL_RANGE_F_POST, PORTAL_RANGE_F_COUNT */
+	uint32_t aux;
+	uint32_t width;
+};
+
+/* One block request of the asynchronous interface. */
+struct portal_io {
+	uint32_t op;
+#define PORTAL_IO_READ		0
+#define PORTAL_IO_WRITE		1
+#define PORTAL_IO_FLUSH		2
+#define PORTAL_IO_DISCARD	3
+#define PORTAL_IO_ZERO		4
+	uint32_t flags;
+#define PORTAL_IO_F_FUA		(1U << 0)
+#define PORTAL_IO_F_UNMAP	(1U << 1)	/* ZERO may punch a hole */
+	uint64_t offset;	/* bytes, checked against get_size() */
+	uint64_t len;		/* bytes */
+	const struct iovec *iov; /* guest memory; NULL for FLUSH, DISCARD, ZERO */
+	uint32_t iovcnt;
+	uint32_t __pad;
+	void *plugin_data[4];	/* the plugin's own use */
+};
+
+/*
+ * One operation on the worker's io_uring, embedded in something of the
+ * plugin's. Put its address into sqe->user_data; done() gets cqe->res.
+ */
+struct portal_uring_op {
+	void (*done)(struct portal_uring_op *op, int res);
+};
+
+/* What the daemon offers. Never NULL up to the size it was built with. */
+struct portald_api {
+	uint64_t struct_size;
+	/* Why a callback fails; log levels as syslog(3)'s. */
+	void (*error)(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+	void (*log)(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+	int (*parse_size)(const char *str, uint64_t *size);	/* "64M" */
+	int (*parse_bool)(const char *str, bool *val);		/* "on", "no" */
+	/*
+	 * Queues an interrupt: the guest's portal_guest.ko is woken by a real
+	 * interrupt and lets .interrupt run. Calls before that are counted,
+	 * not lost. From any thread.
+	 */
+	int (*queue_interrupt)(struct portal_instance *pi);
+	/* Shadow registers of this instance; NULL while no guest enabled it. */
+	void *(*shadow)(struct portal_instance *pi, size_t *len);
+	/* Raises the instance's own interrupt line. */
+	int (*raise_irq)(struct portal_instance *pi);
+	/* Copies of guest memory; bytes done, or -errno. */
+	int64_t (*mem_read)(struct portal_instance *pi, uint64_t gpa, void *buf, size_t len);
+	int64_t (*mem_write)(struct portal_instance *pi, uint64_t gpa, const void *buf,
+			     size_t len);
+	/* The worker's ring, for submit() of a block plugin; see portal_uring_op. */
+	struct io_uring *(*uring)(struct portal_instance *pi);
+	/* Ends a request given to submit(): 0 or -errno. From any thread. */
+	void (*io_done)(struct portal_io *io, int err);
+	/* Size of the medium changed: get_size() is asked again. */
+	void (*size_changed)(struct portal_instance *pi);
+};
+
+struct portald_plugin {
+	/* filled by PORTALD_PLUGIN() */
+	uint64_t struct_size;
+	uint32_t api_version;
+	uint32_t thread_model;	/* enum portald_thread_model */
+
+	const char *name;		/* required: [a-z0-9-], as the file */
+	const char *longname;
+	const char *version;
+	const char *description;
+	const char *config_help;	/* lines of "key=value  (required) ..." */
+
+	int (*load)(const struct portald_api *api);
+	void (*unload)(void);
+	/* One key of the instance's section; unknown keys: return -ENOENT. */
+	int (*config)(const char *key, const char *value);
+	int (*config_complete)(void);
+	/* Required. The handle goes to every callback below. NULL: failed. */
+	void *(*open)(struct portal_instance *pi);
+	void (*close)(void *handle);
+
+	/* -- service: hypercalls and queued interrupts -- */
+	uint32_t fns;			/* hypercall functions, 0 to 255 */
+	uint32_t region_len;		/* bytes of registers, 0 if none */
+	const struct portal_register *registers;
+	uint32_t nr_registers;
+	/* A hypercall; *value goes to the guest, or return -errno. */
+	int (*call)(void *handle, const struct portal_call *call, uint64_t *value);
+	/* Read of a CALL register. */
+	int (*reg_read)(void *handle, uint32_t offset, uint32_t len, uint64_t *value);
+	/* A posted, SYNC or CALL write, or a doorbell (value: count if COUNT). */
+	int (*reg_write)(void *handle, uint32_t offset, uint32_t len, uint64_t value);
+	/* @count interrupts were queued; *value goes to waiting guest programs. */
+	int (*interrupt)(void *handle, uint64_t count, uint64_t *value);
+
+	/* -- block backend: get_size, and pread or submit, are required -- */
+	int64_t (*get_size)(void *handle);
+	int (*block_size)(void *handle, uint32_t *logical, uint32_t *physical);
+	int (*can_write)(void *handle);		/* 1 yes, 0 no, default 0 */
+	int (*can_flush)(void *handle);		/* default: is .flush set */
+	int (*can_fua)(void *handle);		/* default: emulated by flush */
+	int (*can_discard)(void *handle);
+	int (*can_zero)(void *handle);
+	int (*pread)(void *handle, void *buf, uint64_t len, uint64_t offset);
+	int (*pwrite)(void *handle, const void *buf, uint64_t len, uint64_t offset,
+		      uint32_t flags);
+	int (*flush)(void *handle);
+	int (*discard)(void *handle, uint64_t len, uint64_t offset);
+	int (*zero)(void *handle, uint64_t len, uint64_t offset, uint32_t flags);
+	/* Asynchronous: start @io, end it by api->io_done(); -errno: not started. */
+	int (*submit)(void *handle, struct portal_io *io);
+};
+
+#if defined(__cplusplus)
+#define PORTALD_EXPORT extern "C" __attribute__((visibility("default")))
+#else
+#define PORTALD_EXPORT __attribute__((visibility("default")))
+#endif
+
+#ifndef PORTALD_THREAD_MODEL
+#define PORTALD_THREAD_MODEL PORTALD_THREAD_SERIAL
+#endif
+
+/* The one exported symbol. */
+#define PORTALD_PLUGIN(plugin)						\
+	PORTALD_EXPORT struct portald_plugin *portald_plugin_init(void);	\
+	PORTALD_EXPORT struct portald_plugin *portald_plugin_init(void)	\
+	{								\
+		(plugin).struct_size = sizeof(plugin);			\
+		(plugin).api_version = PORTALD_API_VERSION;		\
+		(plugin).thread_model = PORTALD_THREAD_MODEL;		\
+		return &(plugin);					\
+	}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PORTALD_PLUGIN_H */

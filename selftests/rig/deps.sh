@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Installs what portal needs on a Debian 12 system. Prints what it would
+# install first; skips what is there; needs no network when all is there.
+set -euo pipefail
+# shellcheck source=selftests/rig/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+usage()
+{
+	cat <<-'USAGE'
+	usage: deps.sh [--list] [SET...]
+	  build   compiler, libraries, headers of both kernels   (default)
+	  rig     QEMU and what the initramfs images are made of  (default)
+	  check   static analysis and the TAP runner              (default)
+	  libkvm  kernel source, for the LIBKVM tests
+	  --list  print what is missing and install nothing
+	USAGE
+	exit "${1:-2}"
+}
+
+declare -A packages=(
+	[build]="build-essential libcap-ng-dev libcmocka-dev libinih-dev
+		libjson-c-dev liburing-dev libseccomp-dev libsystemd-dev kmod
+		pahole pkg-config @headers-6.1 @headers-6.12"
+	[rig]="busybox-static cpio e2fsprogs gzip kmod qemu-system-x86
+		util-linux xz-utils zstd"
+	[check]="perl shellcheck sparse"
+	[libkvm]="build-essential xz-utils linux-source-6.12"
+)
+
+installed()
+{
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# The headers must be those of the very image the rig boots, so they are named
+# by release: a meta package would move on while the cached image stays.
+expand()
+{
+	local word release
+
+	for word; do
+		case $word in
+		@headers-*)
+			release=$(rig_release "${word#@headers-}")
+			[ -n "$release" ] || return 1
+			echo "linux-headers-$release"
+			;;
+		*)
+			echo "$word"
+			;;
+		esac
+	done
+}
+
+# wanted SET...: every package of the sets. Fails when the package lists are
+# too old (or absent) to tell.
+wanted()
+{
+	local set words=()
+
+	for set; do
+		read -r -d '' -a words <<<"${packages[$set]}" || true
+		expand "${words[@]}" || return
+	done | sort -u
+}
+
+# known PACKAGE...: can apt install all of them?
+known()
+{
+	local package
+
+	for package; do
+		[[ $(apt-cache policy "$package") == *"Candidate: "[0-9]* ]] ||
+			return
+	done
+}
+
+# find_missing SET...: fills the array "missing".
+find_missing()
+{
+	local all package
+
+	missing=()
+	all=$(wanted "$@") || return
+	for package in $all; do
+		installed "$package" || missing+=("$package")
+	done
+	known "${missing[@]}"
+}
+
+list_only=
+sets=()
+for arg; do
+	case $arg in
+	--list) list_only=1 ;;
+	-h | --help) usage 0 ;;
+	*)
+		[ -n "${packages[$arg]-}" ] || usage
+		sets+=("$arg")
+		;;
+	esac
+done
+[ ${#sets[@]} -gt 0 ] || sets=(build rig check)
+
+export DEBIAN_FRONTEND=noninteractive
+if ! find_missing "${sets[@]}"; then
+	say "updating the package lists"
+	apt-get -qq update
+	find_missing "${sets[@]}" ||
+		die "not all of these can be installed: ${missing[*]-}"
+fi
+
+if [ ${#missing[@]} -eq 0 ]; then
+	say "nothing to install for: ${sets[*]}"
+	exit 0
+fi
+printf '%s\n' "${missing[@]}"
+[ -z "$list_only" ] || exit 0
+# Others may be installing too: wait for them instead of failing.
+apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends \
+	"${missing[@]}"

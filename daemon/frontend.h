@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * frontend.h - what a worker and the device it shows to a guest know of each
+ * other
+ *
+ * A front end is a register set with behaviour (virtio-blk over virtio-mmio,
+ * later ducky's bio). It lives in a worker process, in the worker's one event
+ * thread. What must survive the worker is in env->state, memory shared with
+ * the supervisor, and in the shadow page.
+ */
+#ifndef PORTALD_FRONTEND_H
+#define PORTALD_FRONTEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <kvmportal/portal.h>
+
+struct backend;
+struct io_uring;
+
+/**
+ * struct frontend_env - what a front end works with, the worker's
+ * @mem: windows on the guest's RAM
+ * @region: the registers, NULL while the guest has not enabled the device
+ * @irqfd: eventfd bound to the device's interrupt, -1 while not enabled
+ * @uring: the worker's ring; user_data is a struct portal_uring_op *
+ * @backend: the medium
+ * @serial: the disk's serial number, at most 20 characters
+ * @state: zeroed at the first start, kept over restarts of the worker
+ * @state_len: the front end's state_len
+ */
+struct frontend_env {
+	struct portal_mem *mem;
+	struct portal_region *region;
+	int irqfd;
+	struct io_uring *uring;
+	struct backend *backend;
+	const char *serial;
+	void *state;
+	size_t state_len;
+};
+
+/**
+ * struct frontend_ops - one kind of front end
+ * @name: as in portald.conf
+ * @slot_type: enum portal_slot_type
+ * @region_len: bytes of registers
+ * @state_len: bytes to keep over restarts
+ * @ranges: attributes of the registers
+ * @nr_ranges: length of @ranges
+ * @create: device, not yet visible; *@fe is given to all below
+ * @enable: the guest chose an address, env->region and env->irqfd are set.
+ *	@resume: an earlier worker served it already: go on from env->state
+ * @write: a posted or SYNC register write, or a doorbell (COUNT: value is the
+ *	count, taken already). Returns when its effect is there.
+ * @disable: the guest takes it off its address; returns when nothing of it
+ *	is in flight
+ * @inflight: requests not completed
+ * @stat: counters for portalctl: calls @emit for each
+ * @destroy: end of the worker
+ */
+struct frontend_ops {
+	const char *name;
+	uint32_t slot_type;
+	uint32_t region_len;
+	size_t state_len;
+	const struct portal_region_range *ranges;
+	uint32_t nr_ranges;
+
+	int (*create)(struct frontend_env *env, void **fe);
+	int (*enable)(void *fe, bool resume);
+	void (*write)(void *fe, uint32_t offset, uint32_t len, uint64_t value);
+	void (*disable)(void *fe);
+	unsigned int (*inflight)(void *fe);
+	void (*stat)(void *fe, void (*emit)(void *arg, const char *key, uint64_t val), void *arg);
+	void (*destroy)(void *fe);
+};
+
+extern const struct frontend_ops virtio_blk_frontend;
+
+/* By the name in portald.conf, or NULL. (frontend.c) */
+const struct frontend_ops *frontend_find(const char *name);
+
+#endif /* PORTALD_FRONTEND_H */

@@ -29,6 +29,10 @@ struct io_uring;
  * @serial: the disk's serial number, at most 20 characters
  * @state: zeroed at the first start, kept over restarts of the worker
  * @state_len: the front end's state_len
+ * @wait: submits what is in @uring, waits for at least one completion and runs
+ *	the done() of each portal_uring_op that is there; completions of the
+ *	worker's own commands are kept for later. Front ends need it to wait for
+ *	their I/O inside .write(), .disable() and .destroy(). 0 or -errno.
  */
 struct frontend_env {
 	struct portal_mem *mem;
@@ -39,6 +43,7 @@ struct frontend_env {
 	const char *serial;
 	void *state;
 	size_t state_len;
+	int (*wait)(struct frontend_env *env);
 };
 
 /**

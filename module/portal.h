@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * portal.h - objects of the module; prototypes by file, in the order of the
+ * path: hook -> request -> ring -> queue -> plugin -> reply
+ *
+ * Lifetime. A struct portal_vm is one KVM VM, shared by its clients. A client
+ * is one VM_ATTACH: it owns hooks, regions, queues and windows, and goes with
+ * the last of its VM fds. A queue lives on while a queue fd is open.
+ *
+ * Locks, outermost first: portal_vms_mutex, portal_client.lock (mutex),
+ * kvm->slots_lock, portal_vm.lock (spin), portal_queue.lock (spin).
+ *
+ * The guest's side runs in portal_srcu. It leaves it only to sleep, counted in
+ * portal_vm.nr_parked; who takes an object away unlinks it, ends its calls,
+ * and calls synchronize_srcu().
+ */
+#ifndef _PORTAL_H
+#define _PORTAL_H
+
+#include <linux/atomic.h>
+#include <linux/hashtable.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm_types.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <linux/portal.h>
+#include <linux/portal_guest.h>
+#include <linux/portal_ring.h>
+
+struct eventfd_ctx;
+struct file;
+struct io_uring_cmd;
+struct kvm;
+struct portal_client;
+struct portal_queue;
+struct portal_region;
+struct portal_vcpu;
+struct portal_vm;
+
+/* Limits: whatever a guest or a daemon can repeat ends at one of these. */
+#define PORTAL_MAX_VMS		1024
+#define PORTAL_MAX_QUEUES	256
+#define PORTAL_MAX_HOOKS	1024
+#define PORTAL_MAX_ENTRIES	32768
+#define PORTAL_MAX_CALLS	64
+#define PORTAL_MAX_RANGES	64
+#define PORTAL_MAX_REGION	(1U << 20)
+#define PORTAL_MAX_WINDOWS	1024
+#define PORTAL_MAX_REPLIES	256
+#define PORTAL_MAX_VECS		1024
+#define PORTAL_MAX_TIMEOUT_NS	(3600ULL * NSEC_PER_SEC)
+#define PORTAL_TIMEOUT_NS	(5ULL * NSEC_PER_SEC)
+#define PORTAL_HOLD_NS		(10ULL * NSEC_PER_SEC)
+#define PORTAL_SYNC_SLOTS	4
+
+/* What the guest's instruction does next. */
+enum portal_step {
+	PORTAL_RETIRE,		/* done, go on */
+	PORTAL_RESTART,		/* not done: execute it again */
+	PORTAL_PASS,		/* not ours: as without portal */
+};
+
+enum portal_gate {
+	PORTAL_GATE_HYPERCALL,
+	PORTAL_GATE_MMIO,
+	PORTAL_GATE_NR,
+};
+
+struct portal_stats {
+	atomic64_t hellos;
+	atomic64_t hypercalls;
+	atomic64_t calls;
+	atomic64_t posted;
+	atomic64_t restarts;
+	atomic64_t timeouts;
+	atomic64_t dropped;
+	atomic64_t shadow_reads;
+	atomic64_t wakeups;
+};
+
+/**
+ * struct portal_vm_ops - what a VM must be able to do; KVM or the mock
+ * @park: sleep until woken, a guest interrupt or a signal; may return early
+ * @wake: end @park of a vCPU, now or its next one; atomic context
+ * @gate: start or stop to see a kind of access of this VM
+ * @bus_add: let the accesses of a region reach region.c; checks overlaps
+ * @bus_del: the reverse; afterwards nobody is in the region's callbacks
+ * @mem_list: fill @slots, return how many there are
+ * @mem_hva: where [gpa, gpa + *len) is in vm->mm; shortens *len to the slot
+ * @mem_dirty: [gpa, gpa + len) was written
+ * @irq_bind: bind or unbind an eventfd
+ * @irqchip: PORTAL_IRQCHIP_*
+ * @nr_vcpus: how many
+ * @release: last reference: let the VM go
+ */
+struct portal_vm_ops {
+	void (*park)(struct portal_vcpu *pv);
+	void (*wake)(struct portal_vcpu *pv);
+	int (*gate)(struct portal_vm *vm, enum portal_gate gate, bool on);
+	int (*bus_add)(struct portal_region *region);
+	void (*bus_del)(struct portal_region *region);
+	int (*mem_list)(struct portal_vm *vm, struct portal_mem_slot *slots, u32 nr, u64 *gen);
+	int (*mem_hva)(struct portal_vm *vm, u64 gpa, u64 *len, bool write, unsigned long *hva);
+	void (*mem_dirty)(struct portal_vm *vm, u64 gpa, u64 len);
+	int (*irq_bind)(struct portal_vm *vm, const struct portal_irq_bind *irq, bool bind);
+	u32 (*irqchip)(struct portal_vm *vm);
+	u32 (*nr_vcpus)(struct portal_vm *vm);
+	void (*release)(struct portal_vm *vm);
+};
+
+/**
+ * struct portal_vm - one KVM VM that somebody attached to
+ * @node: in the table of all VMs, by @key; RCU
+ * @key: struct kvm * or another unique pointer
+ * @ref: one for each client
+ * @mm: of the VMM; its mm_count is held by @mn
+ * @mn: tells when @mm goes
+ * @gone: VMM or VM is dead, or is being detached
+ * @gone_work: takes everything down after @gone
+ * @lock: protects @calls, @ids and the calls in them
+ * @calls: unfinished calls by what the guest repeats
+ * @ids: the same by request id
+ * @timeout_work: ends calls and waits that are over their deadline
+ * @timeout_at: when it runs next, 0 if not armed; under @lock
+ * @vcpus: struct portal_vcpu by index
+ * @clients: struct portal_client.node, under portal_vms_mutex
+ * @hooks: hypercall hooks of all clients; SRCU, changed under @hooks_lock
+ * @regions: regions of all clients; SRCU, changed under @hooks_lock
+ * @hc_first: no hook below it, for the quick look
+ * @hc_last: no hook above it
+ * @gate_first: no region to wait for below it
+ * @gate_last: nor above it
+ * @nr_parked: threads asleep outside portal_srcu
+ * @parked_wq: @nr_parked became 0
+ * @inplace_wq: for waits that cannot restart the instruction
+ */
+struct portal_vm {
+	struct hlist_node node;
+	void *key;
+	struct kref ref;
+	const struct portal_vm_ops *ops;
+	struct mm_struct *mm;
+	struct mmu_notifier mn;
+	bool mn_on;
+	bool gone;
+	bool hello;
+	struct work_struct gone_work;
+	struct delayed_work poll_work;
+
+	spinlock_t lock;
+	DECLARE_HASHTABLE(calls, 6);
+	DECLARE_HASHTABLE(ids, 6);
+	struct delayed_work timeout_work;
+	u64 timeout_at;
+	atomic64_t next_id;
+	struct xarray vcpus;
+
+	struct list_head clients;
+	struct mutex hooks_lock;
+	struct list_head hooks;
+	struct list_head regions;
+	u32 hc_first, hc_last;
+	u64 gate_first, gate_last;
+
+	atomic_t nr_parked;
+	wait_queue_head_t parked_wq;
+	wait_queue_head_t inplace_wq;
+
+	struct portal_stats stats;
+};
+
+/* A write that has been posted and may retire once it is consumed. */
+struct portal_sync {
+	struct portal_region *region;
+	u32 offset;
+	u32 len;
+	u64 value;
+	u64 pos;
+	u64 deadline;
+	bool retire;
+};
+
+/**
+ * struct portal_vcpu - what portal knows of a vCPU; used by its thread
+ * @arch: struct kvm_vcpu * or the mock's
+ * @srcu_idx: of the portal_srcu section the thread is in
+ * @gated: the instruction under way can be restarted
+ * @fence_q: queue whose head this vCPU waits for, under its lock
+ * @fence_pos: until head is there
+ * @fence_deadline: and not longer
+ * @fence_expired: the deadline came
+ * @fence_node: in portal_queue.fences
+ * @calls: calls made by this vCPU, oldest first; under portal_vm.lock
+ * @sync: writes under way
+ */
+struct portal_vcpu {
+	struct portal_vm *vm;
+	u32 id;
+	void *arch;
+	int srcu_idx;
+	bool gated;
+	struct portal_queue *fence_q;
+	u64 fence_pos;
+	u64 fence_deadline;
+	bool fence_expired;
+	struct list_head fence_node;
+	u64 wait_deadline;
+	const void *wait_key;
+	struct list_head calls;
+	u32 nr_calls;
+	struct portal_sync sync[PORTAL_SYNC_SLOTS];
+	struct portal_sync *posted;
+	u32 next_sync;
+};
+
+/**
+ * struct portal_client - one VM_ATTACH
+ * @fds: open VM fds
+ * @lock: protects the lists and tables below
+ * @dead: detached or the VM is gone
+ */
+struct portal_client {
+	struct portal_vm *vm;
+	struct list_head node;
+	struct kref ref;
+	atomic_t fds;
+	struct mutex lock;
+	bool dead;
+	struct xarray hooks;
+	struct xarray regions;
+	struct xarray queues;
+	struct xarray windows;
+	u32 nr_hooks, nr_regions, nr_queues, nr_windows;
+	struct inode *inode;
+};
+
+/* What a hook and a region have in common. */
+struct portal_target {
+	u32 id;
+	struct portal_queue *queue;
+	u64 cookie;
+	u64 timeout_ns;
+	u64 timeout_value;
+	u32 on_timeout;
+	u32 policy;
+	bool dead;
+};
+
+struct portal_hook {
+	struct list_head node;
+	struct portal_client *client;
+	struct portal_target t;
+	u32 flags;
+	u32 first, last;
+};
+
+struct portal_range {
+	u32 offset, len, attr, flags, aux, width;
+	u64 datamatch;
+	struct eventfd_ctx *eventfd;
+};
+
+/**
+ * struct portal_region - device registers
+ * @shadow: the pages behind SHADOW reads, shared with the owner
+ * @posted_pos: queue position after the last posted write, for FENCED
+ * @gated: some range needs to wait
+ * @bus: for portal_vm_ops.bus_add
+ */
+struct portal_region {
+	struct list_head node;
+	struct portal_client *client;
+	struct portal_target t;
+	u32 bus_nr;
+	u64 gpa;
+	u32 len;
+	u32 shadow_size;
+	u8 *shadow;
+	u64 shadow_off;
+	atomic64_t posted_pos;
+	bool gated;
+	struct kref ref;
+	void *bus;
+	u32 nr_ranges;
+	struct portal_range ranges[];
+};
+
+enum portal_call_state {
+	PORTAL_CALL_NEW,	/* waits for room in the ring */
+	PORTAL_CALL_QUEUED,	/* in the ring, perhaps taken */
+	PORTAL_CALL_DONE,	/* answered */
+};
+
+/**
+ * struct portal_call - a request that wants an answer; under portal_vm.lock
+ * @node: in portal_vm.calls
+ * @id_node: in portal_vm.ids
+ * @vcpu_node: in portal_vcpu.calls of the creator
+ * @queue_node: in portal_queue.calls; under portal_queue.lock too
+ * @waiter: vCPU that sleeps for it
+ * @target: its hook or region, also an identity; not followed after it died
+ * @pos: ring position while QUEUED
+ */
+struct portal_call {
+	struct hlist_node node;
+	struct hlist_node id_node;
+	struct list_head vcpu_node;
+	struct list_head queue_node;
+	refcount_t ref;
+	enum portal_call_state state;
+	struct portal_vcpu *creator;
+	struct portal_vcpu *waiter;
+	struct portal_queue *queue;
+	const struct portal_target *target;
+	u64 pos;
+	u64 deadline;
+	u64 timeout_value;
+	u32 on_timeout;
+	u32 action;
+	u32 error;
+	u64 value;
+	bool dead;
+	struct portal_request req;
+};
+
+/**
+ * struct portal_queue - a ring and who serves it
+ * @lock: protects all below but @ring's entries
+ * @tail: next position to write
+ * @head: consumed up to here, as last believed
+ * @seen: the owner has looked at entries before it
+ * @calls: unanswered calls of this queue
+ * @fences: vCPUs that wait for @head
+ * @epoch: number of the ownership
+ * @owned: an owner's fd is open
+ * @failed: nobody took it over in time, or @orphan is FAIL
+ * @dead: deleted or the VM is gone
+ * @cmd: parked uring_cmd
+ */
+struct portal_queue {
+	struct kref ref;
+	struct portal_client *client;
+	u32 id;
+	u32 flags;
+	u32 orphan;
+	u64 hold_ns;
+
+	spinlock_t lock;
+	struct portal_ring *ring;
+	size_t ring_size;
+	u32 entries;
+	u64 tail, head, seen;
+	struct list_head calls;
+	struct list_head fences;
+	u32 backlog;
+	u32 epoch;
+	bool owned, failed, dead;
+	struct delayed_work orphan_work;
+
+	struct io_uring_cmd *cmd;
+	pid_t cmd_tgid;
+	u64 cmd_seen;
+	struct delayed_work cmd_work;
+
+	wait_queue_head_t wait;		/* readers */
+	wait_queue_head_t space;	/* back-pressure */
+	struct mutex read_mutex;
+
+	u64 nr_requests, nr_dropped, nr_wakeups, nr_replies, nr_stale;
+};
+
+/* private_data of the files */
+struct portal_vm_file {
+	struct portal_client *client;
+	u32 rights;
+};
+
+struct portal_queue_file {
+	struct portal_queue *queue;
+	u32 epoch;
+};
+
+struct portal_hypercall {
+	u32 nr;
+	u32 cpl;
+	u64 call_id;
+	u64 args[4];
+	u64 value;
+};
+
+extern struct srcu_struct portal_srcu;
+
+/* main.c */
+extern u64 portal_features;
+
+/* kvm.c */
+int portal_kvm_init(void);
+void portal_kvm_exit(void);
+int portal_kvm_attach(int fd, struct portal_vm **vm);
+extern const struct portal_vm_ops portal_kvm_ops;
+
+/* kvm_gate.c */
+int portal_gate_init(void);
+int portal_gate_set(enum portal_gate gate, bool on);
+void portal_gate_exit(void);
+
+/* kvm_bus.c */
+int portal_bus_init(void);
+int portal_kvm_bus_add(struct portal_region *region);
+void portal_kvm_bus_del(struct portal_region *region);
+
+/* kvm_mem.c */
+int portal_kvm_mem_list(struct portal_vm *vm, struct portal_mem_slot *slots, u32 nr, u64 *gen);
+int portal_kvm_mem_hva(struct portal_vm *vm, u64 gpa, u64 *len, bool write, unsigned long *hva);
+void portal_kvm_mem_dirty(struct portal_vm *vm, u64 gpa, u64 len);
+bool portal_kvm_mem_overlaps(struct kvm *kvm, u64 gpa, u64 len);
+
+/* vm.c */
+extern struct mutex portal_vms_mutex;
+struct portal_vm *portal_vm_find(void *key);
+struct portal_vm *portal_vm_create(void *key, struct mm_struct *mm,
+				   const struct portal_vm_ops *ops);
+void portal_vm_put(struct portal_vm *vm);
+void portal_vm_mark_gone(struct portal_vm *vm);
+void portal_vm_wake_all(struct portal_vm *vm);
+void portal_vm_bounds(struct portal_vm *vm);
+struct portal_vcpu *portal_vcpu_get(struct portal_vm *vm, u32 id, void *arch);
+void portal_park(struct portal_vcpu *pv);
+u32 portal_vm_count(void);
+
+/* client.c */
+int portal_vm_ioctl_attach(struct file *file, struct portal_vm_attach *arg);
+int portal_client_fd(struct portal_vm *vm, u32 rights);
+void portal_client_shutdown(struct portal_client *client);
+int portal_vm_ioctl_dup(struct portal_vm_file *vf, struct portal_vm_dup *arg);
+int portal_vm_ioctl_info(struct portal_vm_file *vf, struct portal_vm_info *arg);
+void portal_client_put(struct portal_client *client);
+extern const struct file_operations portal_vm_fops;
+
+/* inode.c */
+int portal_inode_init(void);
+void portal_inode_exit(void);
+struct inode *portal_inode_new(void);
+
+/* hook.c */
+int portal_hook_ioctl_add(struct portal_vm_file *vf, struct portal_hook_add *arg);
+int portal_hook_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg);
+void portal_hook_remove(struct portal_hook *hook);
+int portal_target_init(struct portal_client *client, struct portal_target *t, u32 queue_id,
+		       u64 cookie, u64 timeout_ns, u64 timeout_value, u32 on_timeout,
+		       u32 policy);
+void portal_target_kill(struct portal_vm *vm, struct portal_target *t);
+
+/* hook_hypercall.c */
+enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercall *hc);
+
+/* region.c */
+int portal_region_ioctl_add(struct portal_vm_file *vf, struct portal_region_add *arg);
+int portal_region_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg);
+void portal_region_remove(struct portal_region *region);
+void portal_region_put(struct portal_region *region);
+
+/* hook_mmio.c */
+enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_region *region,
+				      u32 offset, bool write);
+int portal_region_read(struct portal_vcpu *pv, struct portal_region *region, u32 offset,
+		       u32 len, void *val);
+int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u32 offset,
+			u32 len, const void *val);
+enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart);
+struct portal_region *portal_region_find(struct portal_vm *vm, u32 bus, u64 addr);
+
+/* request.c */
+void portal_request_init(struct portal_request *req, struct portal_vcpu *pv,
+			 const struct portal_target *t, u32 kind);
+struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_target *t,
+				    const struct portal_request *key);
+bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inplace);
+void portal_call_retire(struct portal_vm *vm, struct portal_call *call);
+void portal_call_put(struct portal_call *call);
+void portal_call_finish(struct portal_call *call, u32 action, u64 value, u32 error);
+void portal_calls_cancel(struct portal_vm *vm, const struct portal_target *t,
+			 const struct portal_queue *queue, u32 error);
+void portal_calls_drop(struct portal_vm *vm);
+int portal_call_reply(struct portal_queue *queue, const struct portal_reply *reply);
+void portal_timeout_arm(struct portal_vm *vm, u64 deadline);
+void portal_timeout_work(struct work_struct *work);
+
+/* ring.c */
+int portal_ring_alloc(struct portal_queue *queue);
+void portal_ring_write(struct portal_queue *queue, const struct portal_request *req);
+bool portal_ring_full(const struct portal_queue *queue);
+void portal_ring_head(struct portal_queue *queue);
+const struct portal_request *portal_ring_entry(const struct portal_queue *queue, u64 pos);
+void portal_ring_flag(struct portal_queue *queue, u32 flag, bool on);
+
+/* queue.c */
+int portal_queue_ioctl_create(struct portal_vm_file *vf, struct portal_queue_create *arg);
+int portal_queue_ioctl_open(struct portal_vm_file *vf, struct portal_queue_open *arg);
+int portal_queue_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg);
+int portal_queue_ioctl_info(struct portal_queue_file *qf, struct portal_queue_info *arg);
+struct portal_queue *portal_queue_find(struct portal_client *client, u32 id);
+void portal_queue_put(struct portal_queue *queue);
+void portal_queue_kill(struct portal_queue *queue);
+void portal_queue_orphan(struct portal_queue *queue, u32 epoch);
+int portal_queue_check(struct portal_queue_file *qf);
+
+/* post.c */
+int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u64 *pos);
+int portal_queue_call(struct portal_queue *queue, struct portal_call *call);
+void portal_queue_consumed(struct portal_queue *queue);
+void portal_queue_lifecycle(struct portal_client *client, u32 event, u64 d0, u64 d1);
+bool portal_fence_passed(struct portal_vcpu *pv, struct portal_queue *queue, u64 pos);
+bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u64 pos,
+		       const void *key, bool inplace);
+
+/* chardev.c */
+extern const struct file_operations portal_queue_fops;
+int portal_chardev_init(void);
+void portal_chardev_exit(void);
+
+/* ioctl.c */
+long portal_ioctl_dev(struct file *file, unsigned int cmd, unsigned long arg);
+long portal_ioctl_vm(struct file *file, unsigned int cmd, unsigned long arg);
+long portal_ioctl_queue(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* uring_cmd.c */
+int portal_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
+void portal_uring_work(struct work_struct *work);
+void portal_uring_complete(struct portal_queue *queue, int res);
+int portal_uring_flush(struct file *file, fl_owner_t id);
+
+/* reply.c */
+int portal_replies(struct portal_queue *queue, const struct portal_reply __user *ureplies,
+		   u32 nr);
+int portal_queue_ioctl_commit(struct portal_queue_file *qf, struct portal_uring_cmd *arg);
+
+/* memory.c */
+int portal_mem_ioctl_list(struct portal_vm_file *vf, struct portal_mem_list *arg);
+int portal_mem_ioctl_rw(struct portal_vm_file *vf, struct portal_mem_rw *arg);
+
+/* window.c */
+struct portal_window;
+int portal_mem_ioctl_map(struct portal_vm_file *vf, struct portal_mem_map *arg);
+int portal_mem_ioctl_unmap(struct portal_vm_file *vf, struct portal_id *arg);
+void portal_window_remove(struct portal_window *window);
+int portal_window_mmap(struct portal_client *client, struct vm_area_struct *vma, u32 id);
+
+/* irq.c */
+int portal_irq_ioctl_bind(struct portal_vm_file *vf, struct portal_irq_bind *arg);
+int portal_irq_ioctl_unbind(struct portal_vm_file *vf, struct portal_irq_bind *arg);
+
+/* mock.c */
+#ifdef CONFIG_PORTAL_MOCK
+long portal_mock_ioctl_dev(unsigned int cmd, void __user *uarg);
+long portal_mock_ioctl_vm(struct portal_vm_file *vf, unsigned int cmd, void __user *uarg);
+#endif
+
+/* mmap offsets of a VM fd: kind in the top, id, then the byte */
+#define PORTAL_MMAP_SHADOW	1ULL
+#define PORTAL_MMAP_WINDOW	2ULL
+#define PORTAL_MMAP_KIND_SHIFT	60
+#define PORTAL_MMAP_ID_SHIFT	44
+#define PORTAL_MMAP_OFF(kind, id) \
+	(((kind) << PORTAL_MMAP_KIND_SHIFT) | ((u64)(id) << PORTAL_MMAP_ID_SHIFT))
+
+static inline bool portal_client_may(const struct portal_vm_file *vf, u32 rights)
+{
+	return (vf->rights & rights) == rights;
+}
+
+#endif /* _PORTAL_H */

@@ -149,12 +149,14 @@ kernel_log=$run/kernel.log
 		read -r rows cols < <(stty size)
 		printf 'rig_term=%q\nrig_rows=%q\nrig_cols=%q\n' \
 			"${TERM:-dumb}" "$rows" "$cols"
+	else
+		echo rig_port=1
 	fi
 } >"$run/config"
-[ $# -eq 0 ] || printf '%s\0' "$@" >"$run/command"
+[ -n "$shell" ] || printf '%s\0' "$@" >"$run/command"
 
 qemu=(qemu-system-x86_64 "${machine[@]}" -smp "$cpus" -m "$mem"
-	-display none -no-user-config -nodefaults -no-reboot
+	-machine q35 -display none -no-user-config -nodefaults -no-reboot
 	-kernel "$image/vmlinuz" -initrd "$image/l1.cpio"
 	-append "console=ttyS0 quiet panic=-1 oops=panic rig_run=${run##*/} $append"
 	-serial "file:$kernel_log"

@@ -42,11 +42,27 @@ mount -t overlay -o lowerdir=/host,upperdir=/over/upper,workdir=/over/work \
 # shellcheck source=/dev/null
 . "/build/rig/run/$rig_run/config" || exit 1
 
-for dir in proc sys dev; do
-	mount --move "/$dir" "/root/$dir"
-done
-mount -t tmpfs tmp /root/tmp
-mount -t tmpfs run /root/run
+# The rest is what a service manager would do. It is done here and not in
+# l1-run.sh because busybox starts much faster than the host's tools over 9p.
+ln -s /proc/self/fd /dev/fd
+ln -s fd/0 /dev/stdin
+ln -s fd/1 /dev/stdout
+ln -s fd/2 /dev/stderr
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tracefs tracefs /sys/kernel/tracing
+mount -t tmpfs -o mode=1777 tmp /root/tmp
+mount -t tmpfs -o mode=755 run /root/run
+mkdir /root/run/lock
+hostname portal-l1
+ifconfig lo up
+# A test that lets a task hang shall be noticed within its time limit.
+echo 60 >/proc/sys/kernel/hung_task_timeout_secs
+# "quiet" made the boot fast; from here on the log shall be complete.
+echo 7 >/proc/sys/kernel/printk
 
 # A tree that lives below one of these has just been hidden: show it again.
 [ -d "/root$rig_top" ] || {
@@ -55,6 +71,23 @@ mount -t tmpfs run /root/run
 }
 mkdir -p "/root$rig_build"
 mount --move /build "/root$rig_build"
+
+# modprobe must see the modules of this kernel, whatever the host has installed.
+modules=/lib/modules/$(uname -r)
+mkdir -p "/root$modules"
+mount --bind "/root$rig_image/root$modules" "/root$modules"
+
+# The driver makes the port a little after it is loaded, and numbers it by the
+# order in which virtio devices were found.
+[ -z "$rig_port" ] || until [ -c /dev/rig.out ]; do
+	ln -sf /dev/vport*p1 /dev/rig.out
+	sleep 0.02
+done
+
+for dir in proc sys dev; do
+	mount --move "/$dir" "/root/$dir"
+done
+echo "rig: up after $(cut -d" " -f1 /root/proc/uptime) s"
 
 exec switch_root /root /bin/bash "$rig_top/selftests/rig/l1-run.sh" \
 	"$rig_build/rig/run/$rig_run"

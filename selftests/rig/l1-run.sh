@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck disable=SC2154 # its variables come from the config
 #
-# PID 1 of L1 once the host's root is in place: finishes the system, runs the
-# command (or a shell), leaves its exit status in RUN/status and powers off.
+# PID 1 of L1 once the host's root is in place: runs the command (or a
+# shell), leaves its exit status in RUN/status and powers off.
 # Usage: l1-run.sh RUN (only by l1-init.sh)
 
 run=$1
@@ -19,51 +19,16 @@ unset rig_run BOOT_IMAGE
 # Not /dev/null: what goes wrong here must be readable in the kernel log.
 exec </dev/null >/dev/kmsg 2>&1
 
-setup()
-{
-	local release
-
-	# A bare devtmpfs lacks what udev or systemd would add.
-	ln -sfn /proc/self/fd /dev/fd
-	ln -sfn fd/0 /dev/stdin
-	ln -sfn fd/1 /dev/stdout
-	ln -sfn fd/2 /dev/stderr
-	mkdir -p /dev/pts /dev/shm /run/lock
-	mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
-	mount -t tmpfs -o mode=1777 shm /dev/shm
-	mount -t cgroup2 cgroup2 /sys/fs/cgroup
-	mount -t debugfs debugfs /sys/kernel/debug
-	mount -t tracefs tracefs /sys/kernel/tracing
-	chmod 1777 /tmp
-
-	# modprobe must see the modules of this kernel, whatever is installed.
-	release=$(uname -r)
-	mkdir -p "/lib/modules/$release"
-	mount --bind "$rig_image/root/lib/modules/$release" \
-		"/lib/modules/$release"
-
-	hostname portal-l1
-	ip link set lo up
-	# "quiet" made the boot fast; from here on the log shall be complete.
-	echo 7 >/proc/sys/kernel/printk
-	# A test that lets a task hang is to be noticed within its time limit.
-	echo 60 >/proc/sys/kernel/hung_task_timeout_secs
-	echo "rig: up after $(cut -d' ' -f1 /proc/uptime) s"
-}
-
 # The host reads a virtio port, which is no terminal: what it gets is exactly
 # what was written. Only one process can have the port open, so the command
 # writes to a pipe; it may then also open /dev/stdout and /dev/stderr.
 run_command()
 {
-	local port=/dev/vport0p1 pump status
+	local pump status
 	local -a command
 
-	while [ ! -c "$port" ]; do
-		port=$(echo /dev/vport*p1)
-	done
 	mkfifo -m 600 /run/rig.out
-	cat /run/rig.out >"$port" &
+	cat /run/rig.out >/dev/rig.out &
 	pump=$!
 	mapfile -d '' -t command <"$run/command"
 	cd "$rig_top" || return
@@ -87,7 +52,6 @@ run_shell()
 		</dev/ttyS1 >/dev/ttyS1 2>&1
 }
 
-setup
 if [ -s "$run/command" ]; then
 	run_command
 else
@@ -101,6 +65,5 @@ echo "rig: command exited with status $status"
 sync
 echo o >/proc/sysrq-trigger
 # Power-off happens in a kernel thread; PID 1 must not exit before.
-while :; do
-	sleep 60
-done
+mkfifo /run/rig.end
+read -r <>/run/rig.end

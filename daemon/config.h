@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * config.h - portald.conf(5)
+ */
+#ifndef PORTALD_CONFIG_H
+#define PORTALD_CONFIG_H
+
+#include <stdbool.h>
+
+#define CONFIG_DEFAULT		PORTALD_SYSCONFDIR "/portald.conf"
+#define CONFIG_SOCKET		"/run/portald/control"
+#define CONFIG_NAME_MAX		31	/* PORTAL_NAME_LEN less the NUL */
+
+enum sandbox_mode {
+	SANDBOX_OFF = 0,
+	SANDBOX_ON = 1,
+	SANDBOX_NETWORK = 2,	/* as on, but may open sockets: nbd, rbd reconnect */
+};
+
+/* A key that the plugin understands, or complains about. */
+struct config_key {
+	char *key;
+	char *value;
+	const char *file;	/* the config's */
+	unsigned int line;
+};
+
+struct config_instance {
+	char *name;
+	char *plugin;
+	char *frontend;		/* NULL: a service */
+	char *serial;
+	bool restart;
+	enum sandbox_mode sandbox;
+	const char *file;
+	unsigned int line;
+	struct config_key *keys;
+	unsigned int nr_keys;
+	unsigned int seen;	/* bits of the keys above given already */
+};
+
+struct config {
+	char *socket;
+	char *plugin_dir;
+	int log_level;
+	struct config_instance *instances;
+	unsigned int nr_instances;
+	char **files;		/* names for messages */
+	unsigned int nr_files;
+};
+
+/*
+ * Reads @path and the *.conf of @path.d (NULL: the default, which may be missing).
+ * Every mistake is logged with its file and line; -EINVAL if there is one.
+ */
+int config_load(const char *path, struct config **cfg);
+void config_free(struct config *cfg);
+const struct config_instance *config_find(const struct config *cfg, const char *name);
+
+/* Shared with the plugins' api. */
+int config_parse_bool(const char *str, bool *val);
+int config_parse_size(const char *str, unsigned long long *size);
+
+#endif /* PORTALD_CONFIG_H */

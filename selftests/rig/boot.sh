@@ -66,8 +66,12 @@ fi
 
 rig_need busybox cpio flock modprobe perl qemu-system-x86_64 timeout xz
 image=$rig_dir/$kernel
-[ -s "$image/release" ] || "$rig_self/kernel.sh" "$kernel" >/dev/null
+[ -s "$image/release" ] || "$rig_self/kernel.sh" "$kernel" >/dev/null ||
+	die "no kernel $kernel"
 release=$(cat "$image/release")
+# The cloud kernels are for guests.
+[ ! -e "$image/config" ] || grep -q "^CONFIG_9P_FS=" "$image/config" ||
+	die "$kernel has no 9p: it can be the guest's kernel, not L1's"
 
 # kvm_usable: a /dev/kvm that exists proves nothing (containers pass it through
 # from hosts that refuse to run anything), so create a VM. L1 in turn needs a
@@ -155,6 +159,14 @@ kernel_log=$run/kernel.log
 } >"$run/config"
 [ -n "$shell" ] || printf '%s\0' "$@" >"$run/command"
 
+case $accel:$kernel in
+tcg:*-rt)
+	# kvm refuses PREEMPT_RT without a constant TSC, which TCG has but does
+	# not tell. Linux believes it of VMware, known by serial and vmport.
+	# shellcheck disable=SC2054 # commas within one option
+	machine+=(-cpu max,-hypervisor -smbios type=1,serial=VMware-rig)
+	;;
+esac
 qemu=(qemu-system-x86_64 "${machine[@]}" -smp "$cpus" -m "$mem"
 	-machine q35 -display none -no-user-config -nodefaults -no-reboot
 	-kernel "$image/vmlinuz" -initrd "$image/l1.cpio"

@@ -4,7 +4,7 @@
 # What every script of the rig needs to know: where things are, and which
 # kernel package a name such as "6.12" or "6.1-rt" stands for. Source it.
 
-rig_self=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+rig_self=$(cd "${BASH_SOURCE[0]%/*}" && pwd -P)
 rig_top=$(cd "$rig_self/../.." && pwd -P)
 
 # O may be relative to the top of the tree, as with the kernel's own make.
@@ -13,7 +13,7 @@ case $rig_build in
 /*) ;;
 *) rig_build=$rig_top/$rig_build ;;
 esac
-mkdir -p "$rig_build/rig"
+[ -d "$rig_build/rig" ] || mkdir -p "$rig_build/rig"
 rig_build=$(cd "$rig_build" && pwd -P)
 rig_dir=$rig_build/rig
 
@@ -84,7 +84,8 @@ rig_modules()
 	local root=$1 release=$2
 
 	shift 2
-	modprobe -d "$root" -S "$release" -a --show-depends "$@" 2>/dev/null |
+	{ modprobe -d "$root" -S "$release" -a --show-depends "$@" \
+		2>/dev/null || true; } |
 		awk -v root="$root/" '$1 == "insmod" && !seen[$2]++ {
 			sub(root, "", $2); print $2 }'
 }

@@ -6,7 +6,7 @@
 # Prints TAP.
 set -euo pipefail
 # shellcheck source=selftests/rig/lib.sh
-. "$(dirname "$0")/lib.sh"
+. "${0%/*}/lib.sh"
 # shellcheck source=selftests/rig/dmesg.sh
 . "$rig_self/dmesg.sh"
 

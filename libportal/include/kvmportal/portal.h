@@ -5,7 +5,13 @@
  * Functions return 0 or a positive value, or -errno; they never print and
  * never set errno. The errnos of /dev/portal are in <linux/portal.h>. Objects
  * of one VM may be used from several threads; one queue by one thread at a
- * time. File descriptors returned belong to the caller unless it says so.
+ * time. File descriptors returned belong to the caller unless it says so; one
+ * that a function takes over stays the caller's if the function fails. A VM is
+ * closed after its regions and its memory.
+ *
+ * Options start with @sz, the size of the struct that the caller knows: the
+ * members it doesn't know are 0. NULL: all 0. -E2BIG: the caller sets something
+ * that this library does not know.
  */
 #ifndef KVMPORTAL_PORTAL_H
 #define KVMPORTAL_PORTAL_H
@@ -29,7 +35,9 @@ struct portal_mem;
 struct io_uring;
 struct io_uring_cqe;
 
-/* ---- version, log ------------------------------------------------------ */
+#pragma GCC visibility push(default)
+
+/* ---- version (version.c) ----------------------------------------------- */
 
 const char *portal_version(void);
 /* The name of the table in portal.h for -err, such as "EEXIST: the range ...". */
@@ -43,7 +51,7 @@ void portal_dev_close(struct portal_dev *dev);
 int portal_dev_fd(const struct portal_dev *dev);
 int portal_dev_info(struct portal_dev *dev, struct portal_info *info);
 
-/* ---- VM (vm.c) --------------------------------------------------------- */
+/* ---- VM (vm.c, process.c) ---------------------------------------------- */
 
 /*
  * A duplicate of the KVM VM fd of process @pid, by pidfd_getfd(2).
@@ -106,7 +114,10 @@ uint32_t portal_region_id(const struct portal_region *region);
 uint64_t portal_region_shadow_off(const struct portal_region *region);
 uint32_t portal_region_shadow_size(const struct portal_region *region);
 void *portal_region_shadow(const struct portal_region *region);
-/* One aligned atomic access to a shadow register. */
+/*
+ * One aligned atomic access to a shadow register. An @off that is misaligned or
+ * outside of the shadow reads 0 and writes nothing.
+ */
 uint32_t portal_region_read32(const struct portal_region *region, uint32_t off);
 void portal_region_write32(struct portal_region *region, uint32_t off, uint32_t val);
 void portal_region_write64(struct portal_region *region, uint32_t off, uint64_t val);
@@ -114,7 +125,7 @@ void portal_region_write64(struct portal_region *region, uint32_t off, uint64_t 
 uint32_t portal_region_or32(struct portal_region *region, uint32_t off, uint32_t bits);
 /* Takes the count of a PORTAL_RANGE_F_COUNT doorbell; do it before the work. */
 uint32_t portal_region_take(struct portal_region *region, uint32_t aux);
-/* Removes the region from the guest and unmaps it. */
+/* Removes the region from the guest and unmaps it, also on error. */
 int portal_region_del(struct portal_region *region);
 /* Unmaps it only; the guest keeps it. */
 void portal_region_unmap(struct portal_region *region);
@@ -168,29 +179,64 @@ void portal_queue_close(struct portal_queue *queue);
  *
  * wait() sends the replies collected, marks what next() gave out as consumed
  * (unless portal_queue_hold() was called for it) and waits for more: 1 there
- * is more, 0 time-out, -ENODEV the VM is gone, -ESTALE another owner took the
- * queue, -EINTR.
+ * is more, 0 time-out, -ENODEV the VM is gone and all it left was given out,
+ * -ESTALE another owner took the queue, -EINTR (not with
+ * PORTAL_TRANSPORT_POLL). -EINVAL or -EOPNOTSUPP: the kernel refused a reply,
+ * all others were sent; the queue goes on. With the caller's ring
+ * @timeout_ms must be 0.
  */
 int portal_queue_wait(struct portal_queue *queue, int timeout_ms);
-/* NULL: none left. Valid until the next wait() or consume() past it. */
+/*
+ * The next of those that wait() or cqe() saw; NULL: none left. Valid until the
+ * next wait(), flush() or arm(), or, when held, until the first one after its
+ * done().
+ */
 const struct portal_request *portal_queue_next(struct portal_queue *queue);
 /*
- * A request taken for longer: head stays before it until portal_queue_done().
- * Each hold needs one done; at most the ring's entries may be held.
+ * A request taken for longer: head stays before it until portal_queue_done(),
+ * and moves at the next wait(), flush() or arm(). Each hold needs one done; at
+ * most the ring's entries may be held. done() is quick when few are held.
+ * -EINVAL: not given out, or held already; -ENOENT: not held; -EOPNOTSUPP:
+ * PORTAL_TRANSPORT_READ has nothing to hold.
  */
 int portal_queue_hold(struct portal_queue *queue, const struct portal_request *req);
 int portal_queue_done(struct portal_queue *queue, uint64_t id);
-/* Sends the replies and the head now, without waiting. */
+/*
+ * Sends the replies and the head now, without waiting: what next() gave out is
+ * consumed. PORTAL_TRANSPORT_READ: the replies only, wait() moves the head.
+ */
 int portal_queue_flush(struct portal_queue *queue);
 
-/* For loops with an own io_uring (opts.uring). */
+/*
+ * For loops with an own io_uring (opts.uring):
+ *
+ *	for (;;) {
+ *		portal_queue_arm(q);
+ *		io_uring_submit_and_wait(ring, 1);
+ *		... for each cqe: if (cqe->user_data == portal_queue_user_data(q) &&
+ *				portal_queue_cqe(q, cqe) > 0)
+ *			while ((req = portal_queue_next(q)))
+ *				...
+ *	}
+ *
+ * Call arm() before each sleep: it sends replies and head as wait() does.
+ * After portal_queue_close() one more completion with that user_data may
+ * come; drop it before a new queue uses the ring.
+ */
 uint64_t portal_queue_user_data(const struct portal_queue *queue);
 /* Puts the FETCH into the ring unless it is there; -EBUSY: ring full. */
 int portal_queue_arm(struct portal_queue *queue);
-/* 1: requests are there, 0: nothing yet, -errno as portal_queue_wait(). */
+/*
+ * 1: requests are there, 0: nothing yet, -EBUSY: a command of somebody else is
+ * parked on the queue, arm() again in a while; -errno as portal_queue_wait().
+ */
 int portal_queue_cqe(struct portal_queue *queue, const struct io_uring_cqe *cqe);
 
-/* Replies are collected and sent by wait(), flush() or arm(). (reply.c) */
+/*
+ * Replies are collected and sent by wait(), flush() or arm(), or when there are
+ * 256. -errno: those collected before could not be sent; -EAGAIN and other
+ * errors that may pass: nor was this one collected. (reply.c)
+ */
 int portal_reply_value(struct portal_queue *queue, uint64_t id, uint64_t value);
 int portal_reply_error(struct portal_queue *queue, uint64_t id, uint32_t error);
 int portal_reply_pass(struct portal_queue *queue, uint64_t id);
@@ -205,9 +251,15 @@ ssize_t portal_mem_rwv(struct portal_vm *vm, const struct portal_mem_vec *vecs, 
 /* Guest RAM as the VMM has it now; returns the number of slots. */
 int portal_mem_slots(struct portal_vm *vm, struct portal_mem_slot *slots, size_t nr,
 		     uint64_t *generation);
-/* Windows on all RAM of the guest. */
+/*
+ * Windows on all RAM of the guest, but on read-only slots when @write and those
+ * the kernel can't map. -EOPNOTSUPP: it can map none.
+ */
 int portal_mem_map(struct portal_vm *vm, bool write, struct portal_mem **mem);
-/* Maps it anew if the VMM changed a slot; 1 if it did. */
+/*
+ * Maps it anew if the VMM changed a slot; 1 if it did. Windows on unchanged
+ * slots stay where they are; no other thread may use @mem meanwhile.
+ */
 int portal_mem_refresh(struct portal_mem *mem);
 /*
  * Where [gpa, gpa + len) is in this process; NULL if any byte of it is not RAM
@@ -221,6 +273,8 @@ void portal_mem_unmap(struct portal_mem *mem);
 /* Every write to @eventfd raises @gsi in the guest. @resamplefd: or -1. */
 int portal_irq_bind(struct portal_vm *vm, uint32_t gsi, int eventfd, int resamplefd);
 int portal_irq_unbind(struct portal_vm *vm, uint32_t gsi, int eventfd);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

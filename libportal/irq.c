@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+/*
+ * irq.c - interrupts into the guest
+ */
+#include "internal.h"
+
+int portal_irq_bind(struct portal_vm *vm, uint32_t gsi, int eventfd, int resamplefd)
+{
+	struct portal_irq_bind arg = PORTAL_ARG(portal_irq_bind,
+						.gsi = gsi, .eventfd = eventfd,
+						.resamplefd = -1);
+
+	if (resamplefd >= 0) {
+		arg.flags = PORTAL_IRQ_F_RESAMPLE;
+		arg.resamplefd = resamplefd;
+	}
+	return portal_ioctl(vm->fd, PORTAL_IRQ_BIND, &arg);
+}
+
+int portal_irq_unbind(struct portal_vm *vm, uint32_t gsi, int eventfd)
+{
+	struct portal_irq_bind arg = PORTAL_ARG(portal_irq_bind,
+						.gsi = gsi, .eventfd = eventfd,
+						.resamplefd = -1);
+
+	return portal_ioctl(vm->fd, PORTAL_IRQ_UNBIND, &arg);
+}

@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * virtio_mmio.c - the registers of a virtio-mmio device (virtio 1.2, 4.2)
+ *
+ * The guest reads registers from the shadow page without waking us. What it
+ * writes arrives here in order, and the shadow page is updated before the
+ * write counts as consumed: registers that depend on a selector are FENCED,
+ * QueueReady and Status are SYNC.
+ *
+ * A write may be delivered again if the worker dies between its effect and its
+ * consumption, so every write must be harmless the second time.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include "log.h"
+#include "virtio_mmio.h"
+
+#define VIRTIO_MMIO_MAGIC	0x74726976	/* "virt" */
+#define VIRTIO_MMIO_VENDOR	0x54524f50	/* "PORT" */
+
+#define STATUS_DRIVER_BITS	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | \
+				 VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK | \
+				 VIRTIO_CONFIG_S_FAILED)
+
+/* All else is SHADOW: reads from the page, writes posted. */
+const struct portal_region_range virtio_mmio_ranges[VIRTIO_MMIO_NR_RANGES] = {
+	{ .offset = VIRTIO_MMIO_DEVICE_FEATURES, .len = 4, .attr = PORTAL_ATTR_FENCED,
+	  .eventfd = -1 },
+	{ .offset = VIRTIO_MMIO_QUEUE_NUM_MAX, .len = 4, .attr = PORTAL_ATTR_FENCED,
+	  .eventfd = -1 },
+	{ .offset = VIRTIO_MMIO_QUEUE_READY, .len = 4, .attr = PORTAL_ATTR_SYNC,
+	  .eventfd = -1 },
+	{ .offset = VIRTIO_MMIO_QUEUE_NOTIFY, .len = 4, .attr = PORTAL_ATTR_DOORBELL,
+	  .flags = PORTAL_RANGE_F_COUNT, .aux = VIRTIO_MMIO_AUX_NOTIFY, .eventfd = -1 },
+	{ .offset = VIRTIO_MMIO_INTERRUPT_ACK, .len = 4, .attr = PORTAL_ATTR_ACK,
+	  .aux = VIRTIO_MMIO_INTERRUPT_STATUS, .eventfd = -1 },
+	/* A reset must be over before the guest's next instruction. */
+	{ .offset = VIRTIO_MMIO_STATUS, .len = 4, .attr = PORTAL_ATTR_SYNC,
+	  .eventfd = -1 },
+};
+
+static void set_reg(struct virtio_mmio *vm, uint32_t off, uint32_t val)
+{
+	if (vm->env->region)
+		portal_region_write32(vm->env->region, off, val);
+}
+
+/*
+ * What the driver is to see was written before; portal_region_or32() is a full
+ * barrier. If the bit is set already, the driver has an interrupt and will
+ * acknowledge it after this moment; it looks at the queues after that, so it
+ * finds everything. @force: an earlier worker may have died in between.
+ */
+static void interrupt(struct virtio_mmio *vm, uint32_t bit, bool force)
+{
+	uint64_t one = 1;
+	ssize_t n;
+
+	if (!vm->env->region)
+		return;
+	if (portal_region_or32(vm->env->region, VIRTIO_MMIO_INTERRUPT_STATUS, bit) & bit &&
+	    !force)
+		return;
+	vm->interrupts++;
+	do {
+		n = write(vm->env->irqfd, &one, sizeof(one));
+	} while (n < 0 && errno == EINTR);
+}
+
+static void publish_device_features(struct virtio_mmio *vm)
+{
+	uint32_t sel = vm->st->device_features_sel;
+
+	set_reg(vm, VIRTIO_MMIO_DEVICE_FEATURES,
+		sel < 2 ? (uint32_t)(vm->dev.features >> (32 * sel)) : 0);
+}
+
+static void publish_queue(struct virtio_mmio *vm)
+{
+	uint32_t sel = vm->st->queue_sel;
+	bool there = sel < vm->dev.nr_queues;
+
+	set_reg(vm, VIRTIO_MMIO_QUEUE_NUM_MAX, there ? VIRTQUEUE_NUM_MAX : 0);
+	set_reg(vm, VIRTIO_MMIO_QUEUE_READY, there ? vm->st->vq[sel].ready : 0);
+}
+
+static void publish_config(struct virtio_mmio *vm)
+{
+	const char *config = vm->dev.config;
+	uint32_t off, word;
+	uint64_t dword;
+
+	/* By 8 bytes, so that no reader sees half of a 64-bit capacity. */
+	for (off = 0; off + 8 <= vm->dev.config_len; off += 8) {
+		memcpy(&dword, config + off, 8);
+		portal_region_write64(vm->env->region, VIRTIO_MMIO_CONFIG + off, dword);
+	}
+	for (; off < vm->dev.config_len; off += 4) {
+		uint32_t n = vm->dev.config_len - off;
+
+		word = 0;
+		memcpy(&word, config + off, n < 4 ? n : 4);
+		set_reg(vm, VIRTIO_MMIO_CONFIG + off, word);
+	}
+}
+
+/* InterruptStatus is not ours alone: the guest's ACK clears bits of it. */
+static void publish_all(struct virtio_mmio *vm)
+{
+	set_reg(vm, VIRTIO_MMIO_MAGIC_VALUE, VIRTIO_MMIO_MAGIC);
+	set_reg(vm, VIRTIO_MMIO_VERSION, 2);
+	set_reg(vm, VIRTIO_MMIO_DEVICE_ID, vm->dev.device_id);
+	set_reg(vm, VIRTIO_MMIO_VENDOR_ID, VIRTIO_MMIO_VENDOR);
+	/* No shared memory region, whatever is selected. */
+	set_reg(vm, VIRTIO_MMIO_SHM_LEN_LOW, ~0U);
+	set_reg(vm, VIRTIO_MMIO_SHM_LEN_HIGH, ~0U);
+	set_reg(vm, VIRTIO_MMIO_SHM_BASE_LOW, ~0U);
+	set_reg(vm, VIRTIO_MMIO_SHM_BASE_HIGH, ~0U);
+	set_reg(vm, VIRTIO_MMIO_CONFIG_GENERATION, vm->st->config_generation);
+	publish_config(vm);
+	publish_device_features(vm);
+	publish_queue(vm);
+	set_reg(vm, VIRTIO_MMIO_STATUS, vm->st->status);
+}
+
+/**
+ * virtio_mmio_has() - was a feature negotiated?
+ * @vm: the registers
+ * @feature: bit number
+ */
+bool virtio_mmio_has(const struct virtio_mmio *vm, unsigned int feature)
+{
+	return vm->st->status & VIRTIO_CONFIG_S_FEATURES_OK &&
+	       vm->st->driver_features >> feature & 1;
+}
+
+/**
+ * virtio_mmio_running() - may the device touch queue @q, and memory for it?
+ * @vm: the registers
+ * @q: queue
+ */
+bool virtio_mmio_running(const struct virtio_mmio *vm, unsigned int q)
+{
+	const struct virtio_mmio_state *st = vm->st;
+
+	return st->status & VIRTIO_CONFIG_S_DRIVER_OK &&
+	       !(st->status & VIRTIO_CONFIG_S_NEEDS_RESET) &&
+	       !(vm->quiescing & 1U << q) && st->vq[q].ready && !st->vq[q].broken;
+}
+
+/* A guest that repeats its mistakes shall not fill the host's disk. */
+static bool may_log(struct virtio_mmio *vm)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (now.tv_sec == vm->last_log)
+		return false;
+	vm->last_log = now.tv_sec;
+	return true;
+}
+
+/**
+ * virtio_mmio_needs_reset() - the driver made a mistake that can't be answered
+ * @vm: the registers
+ * @why: for the log
+ */
+void virtio_mmio_needs_reset(struct virtio_mmio *vm, const char *why)
+{
+	struct virtio_mmio_state *st = vm->st;
+	uint32_t q;
+
+	if (st->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	if (may_log(vm))
+		log_warn("virtio device %u stopped until the guest resets it: %s",
+			 vm->dev.device_id, why);
+	for (q = 0; q < vm->dev.nr_queues; q++)
+		st->vq[q].broken = 1;
+	st->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	set_reg(vm, VIRTIO_MMIO_STATUS, st->status);
+	if (st->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		interrupt(vm, VIRTIO_MMIO_INT_CONFIG, false);
+}
+
+/**
+ * virtio_mmio_signal() - requests were pushed: interrupt, if the driver wants one
+ * @vm: the registers
+ * @q: queue
+ */
+void virtio_mmio_signal(struct virtio_mmio *vm, unsigned int q)
+{
+	if (virtqueue_signal(&vm->vq[q]))
+		interrupt(vm, VIRTIO_MMIO_INT_VRING, false);
+}
+
+/**
+ * virtio_mmio_config_changed() - show the driver dev.config as it is now
+ * @vm: the registers
+ *
+ * The generation changes before and after, so a driver that reads it around
+ * its own reads sees a difference. One that does not gets the interrupt.
+ */
+void virtio_mmio_config_changed(struct virtio_mmio *vm)
+{
+	if (!vm->env->region)
+		return;
+	set_reg(vm, VIRTIO_MMIO_CONFIG_GENERATION, ++vm->st->config_generation);
+	publish_config(vm);
+	set_reg(vm, VIRTIO_MMIO_CONFIG_GENERATION, ++vm->st->config_generation);
+	if (vm->st->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		interrupt(vm, VIRTIO_MMIO_INT_CONFIG, false);
+}
+
+/* Nothing touches guest memory for @queues when it returns. */
+static void quiesce(struct virtio_mmio *vm, uint32_t queues)
+{
+	vm->quiescing = queues;
+	vm->dev.quiesce(vm->dev.arg);
+	vm->quiescing = 0;
+}
+
+static void clear(struct virtio_mmio *vm)
+{
+	struct virtio_mmio_state *st = vm->st;
+	uint32_t q;
+
+	/* First: a worker that dies in between must not resume the queues. */
+	st->status = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	for (q = 0; q < VIRTIO_MMIO_QUEUES_MAX; q++)
+		virtqueue_reset(&vm->vq[q]);
+	st->device_features_sel = 0;
+	st->driver_features_sel = 0;
+	st->queue_sel = 0;
+	st->bad_features = 0;
+	st->driver_features = 0;
+}
+
+static void reset(struct virtio_mmio *vm)
+{
+	quiesce(vm, ~0U);
+	clear(vm);
+	vm->st->resets++;
+	set_reg(vm, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
+	publish_device_features(vm);
+	publish_queue(vm);
+	set_reg(vm, VIRTIO_MMIO_STATUS, 0);
+}
+
+static void notify_all(struct virtio_mmio *vm)
+{
+	uint32_t q;
+
+	for (q = 0; q < vm->dev.nr_queues; q++) {
+		if (virtio_mmio_running(vm, q))
+			vm->dev.notify(vm->dev.arg, q);
+	}
+}
+
+static bool features_ok(const struct virtio_mmio *vm)
+{
+	uint64_t f = vm->st->driver_features;
+
+	return !(f & ~vm->dev.features) && !vm->st->bad_features &&
+	       f & (1ULL << VIRTIO_F_VERSION_1);
+}
+
+static void write_status(struct virtio_mmio *vm, uint32_t val)
+{
+	struct virtio_mmio_state *st = vm->st;
+	uint32_t old = st->status, new = old | (val & STATUS_DRIVER_BITS);
+
+	if (!val) {
+		reset(vm);
+		return;
+	}
+	/* The driver reads it back to learn whether its choice is accepted. */
+	if (new & ~old & VIRTIO_CONFIG_S_FEATURES_OK && !features_ok(vm))
+		new &= ~VIRTIO_CONFIG_S_FEATURES_OK;
+	if (!(new & VIRTIO_CONFIG_S_FEATURES_OK))
+		new &= ~VIRTIO_CONFIG_S_DRIVER_OK;
+	st->status = new;
+	set_reg(vm, VIRTIO_MMIO_STATUS, new);
+	if (new & ~old & VIRTIO_CONFIG_S_DRIVER_OK)
+		notify_all(vm);
+}
+
+static void write_features(struct virtio_mmio *vm, uint32_t val)
+{
+	struct virtio_mmio_state *st = vm->st;
+	uint32_t sel = st->driver_features_sel;
+
+	if (st->status & VIRTIO_CONFIG_S_FEATURES_OK)
+		return;
+	if (sel < 2) {
+		st->driver_features &= ~(0xffffffffULL << (32 * sel));
+		st->driver_features |= (uint64_t)val << (32 * sel);
+	} else if (val) {
+		st->bad_features = 1;
+	}
+}
+
+static void write_ready(struct virtio_mmio *vm, uint32_t val)
+{
+	uint32_t sel = vm->st->queue_sel;
+	struct virtqueue_state *st;
+	const char *why;
+
+	if (sel >= vm->dev.nr_queues)
+		return;
+	st = &vm->st->vq[sel];
+	if (!val && st->ready) {
+		quiesce(vm, 1U << sel);
+		st->ready = 0;
+		virtqueue_reset(&vm->vq[sel]);
+	} else if (val && !st->ready && vm->st->status & VIRTIO_CONFIG_S_FEATURES_OK) {
+		why = virtqueue_start(&vm->vq[sel], vm->st->driver_features);
+		if (!why)
+			st->ready = 1;
+		else if (may_log(vm))
+			log_warn("the guest's virtqueue %u: %s", sel, why);
+	}
+	publish_queue(vm);
+}
+
+static void set_lo(uint64_t *addr, uint32_t val)
+{
+	*addr = (*addr & ~0xffffffffULL) | val;
+}
+
+static void set_hi(uint64_t *addr, uint32_t val)
+{
+	*addr = (*addr & 0xffffffffULL) | (uint64_t)val << 32;
+}
+
+static void write_queue(struct virtio_mmio *vm, uint32_t offset, uint32_t val)
+{
+	struct virtqueue_state *st;
+
+	if (vm->st->queue_sel >= vm->dev.nr_queues)
+		return;
+	st = &vm->st->vq[vm->st->queue_sel];
+	if (st->ready)
+		return;
+	switch (offset) {
+	case VIRTIO_MMIO_QUEUE_NUM:
+		st->num = val;
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+		set_lo(&st->desc, val);
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+		set_hi(&st->desc, val);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
+		set_lo(&st->driver, val);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
+		set_hi(&st->driver, val);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_LOW:
+		set_lo(&st->device, val);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_HIGH:
+		set_hi(&st->device, val);
+		break;
+	}
+}
+
+/**
+ * virtio_mmio_write() - the guest wrote a register
+ * @vm: the registers
+ * @offset: register
+ * @len: bytes; control registers take 4 only
+ * @value: what it wrote; for QueueNotify a count
+ */
+void virtio_mmio_write(struct virtio_mmio *vm, uint32_t offset, uint32_t len, uint64_t value)
+{
+	uint32_t val = (uint32_t)value;
+
+	/* One doorbell for all queues: its value is not kept, so look at each. */
+	if (offset == VIRTIO_MMIO_QUEUE_NOTIFY) {
+		vm->notifications += val;
+		notify_all(vm);
+		return;
+	}
+	if (len != 4)
+		return;
+	switch (offset) {
+	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
+		vm->st->device_features_sel = val;
+		publish_device_features(vm);
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
+		vm->st->driver_features_sel = val;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES:
+		write_features(vm, val);
+		break;
+	case VIRTIO_MMIO_QUEUE_SEL:
+		vm->st->queue_sel = val;
+		publish_queue(vm);
+		break;
+	case VIRTIO_MMIO_QUEUE_READY:
+		write_ready(vm, val);
+		break;
+	case VIRTIO_MMIO_STATUS:
+		write_status(vm, val);
+		break;
+	default:
+		write_queue(vm, offset, val);
+	}
+}
+
+/**
+ * virtio_mmio_init() - registers for a device, not yet visible
+ * @vm: the registers, zeroed
+ * @env: the worker's; its state starts with struct virtio_mmio_state
+ * @dev: copied; its config stays the caller's
+ *
+ * Return: 0, or -EINVAL if the state is another version's.
+ */
+int virtio_mmio_init(struct virtio_mmio *vm, struct frontend_env *env,
+		     const struct virtio_mmio_device *dev)
+{
+	struct virtio_mmio_state *st = env->state;
+	uint32_t q;
+
+	if (env->state_len < sizeof(*st) || dev->nr_queues > VIRTIO_MMIO_QUEUES_MAX)
+		return -EINVAL;
+	if (!st->magic) {
+		st->version = VIRTIO_MMIO_STATE_VERSION;
+		st->size = sizeof(*st);
+		st->magic = VIRTIO_MMIO_STATE_MAGIC;
+	}
+	if (st->magic != VIRTIO_MMIO_STATE_MAGIC ||
+	    st->version != VIRTIO_MMIO_STATE_VERSION || st->size != sizeof(*st)) {
+		log_err("the device's saved state is of another version (%u, not %u)",
+			st->version, VIRTIO_MMIO_STATE_VERSION);
+		return -EINVAL;
+	}
+	vm->env = env;
+	vm->dev = *dev;
+	vm->st = st;
+	for (q = 0; q < VIRTIO_MMIO_QUEUES_MAX; q++)
+		virtqueue_init(&vm->vq[q], env->mem, &st->vq[q]);
+	return 0;
+}
+
+static void resume_queues(struct virtio_mmio *vm)
+{
+	struct virtio_mmio_state *st = vm->st;
+	const char *why;
+	uint32_t q;
+
+	if (st->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	if (st->driver_features & ~vm->dev.features) {
+		virtio_mmio_needs_reset(vm, "a feature it negotiated is gone");
+		return;
+	}
+	for (q = 0; q < vm->dev.nr_queues; q++) {
+		if (!st->vq[q].ready)
+			continue;
+		why = virtqueue_resume(&vm->vq[q], st->driver_features);
+		if (why)
+			virtio_mmio_needs_reset(vm, why);
+	}
+}
+
+/* The medium may have another size than the one the earlier worker showed. */
+static bool config_differs(const struct virtio_mmio *vm)
+{
+	const char *config = vm->dev.config;
+	uint32_t off, word;
+
+	for (off = 0; off + 4 <= vm->dev.config_len; off += 4) {
+		memcpy(&word, config + off, 4);
+		if (portal_region_read32(vm->env->region, VIRTIO_MMIO_CONFIG + off) != word)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * virtio_mmio_enable() - the guest gave the device an address
+ * @vm: the registers
+ * @resume: go on with the state an earlier worker left
+ *
+ * Return: 0, or -EINVAL if the region's shadow page is too small.
+ */
+int virtio_mmio_enable(struct virtio_mmio *vm, bool resume)
+{
+	bool differs;
+	uint32_t q;
+
+	if (portal_region_shadow_size(vm->env->region) < VIRTIO_MMIO_AUX_NOTIFY + 4)
+		return -EINVAL;
+	for (q = 0; q < VIRTIO_MMIO_QUEUES_MAX; q++)
+		virtqueue_init(&vm->vq[q], vm->env->mem, &vm->st->vq[q]);
+	if (!resume) {
+		clear(vm);
+		set_reg(vm, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
+		publish_all(vm);
+		return 0;
+	}
+	differs = config_differs(vm);
+	publish_all(vm);
+	if (differs)
+		virtio_mmio_config_changed(vm);
+	resume_queues(vm);
+	if (vm->st->status & VIRTIO_CONFIG_S_DRIVER_OK) {
+		/* Sent or not, notified or not: nobody knows. Both are harmless. */
+		interrupt(vm, VIRTIO_MMIO_INT_VRING, true);
+		if (vm->st->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+			interrupt(vm, VIRTIO_MMIO_INT_CONFIG, true);
+		notify_all(vm);
+	}
+	return 0;
+}
+
+/**
+ * virtio_mmio_disable() - the guest takes the device off its address
+ * @vm: the registers
+ */
+void virtio_mmio_disable(struct virtio_mmio *vm)
+{
+	quiesce(vm, ~0U);
+	clear(vm);
+}

@@ -2,6 +2,7 @@
 /* Answers hypercall 0x1234 of a running KVM guest with its first argument. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <kvmportal/portal.h>
 
 int main(int argc, char **argv)	/* PID of the VMM */
@@ -18,6 +19,7 @@ int main(int argc, char **argv)	/* PID of the VMM */
 	    (err = portal_queue_create(vm, NULL, &queue)) < 0 ||
 	    (err = portal_hook_hypercall(vm, portal_queue_id(queue), 0x1234, 0x1234, &raw)) < 0)
 		goto out;
+	close(fd);	/* it would keep the VM alive */
 	while ((err = portal_queue_wait(queue, -1)) >= 0)
 		while ((req = portal_queue_next(queue)))
 			portal_reply_value(queue, req->id, req->data[0]);

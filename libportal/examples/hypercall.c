@@ -22,6 +22,7 @@ int main(int argc, char **argv)	/* PID of the VMM, number of its kvm-vm fd */
 	if (vm.vm_fd < 0 || ioctl(portal, PORTAL_VM_ATTACH, &vm) ||
 	    ioctl(vm.out_fd, PORTAL_QUEUE_CREATE, &queue))
 		return perror("attach"), 1;
+	close(vm.vm_fd);	/* it would keep the VM alive */
 	hook.queue_id = queue.out_queue_id;
 	if (ioctl(vm.out_fd, PORTAL_HOOK_ADD, &hook))
 		return perror("hook"), 1;

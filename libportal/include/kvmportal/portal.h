@@ -64,7 +64,10 @@ int portal_vm_fds_of_pid(pid_t pid, int *fds, size_t nr);
 /* Duplicate of fd number @fd inside @pid. */
 int portal_fd_of_pid(pid_t pid, int fd);
 
-/* Attaches with @rights (PORTAL_RIGHT_*); @kvm_vm_fd stays the caller's. */
+/*
+ * Attaches with @rights (PORTAL_RIGHT_*). @kvm_vm_fd stays the caller's: close it
+ * then, for it keeps the VM alive when the VMM is gone.
+ */
 int portal_vm_attach(struct portal_dev *dev, int kvm_vm_fd, uint32_t rights,
 		     struct portal_vm **vm);
 /* Wraps a portal VM fd received from elsewhere; takes over @fd. */

@@ -444,7 +444,8 @@ static unsigned int inflight(void *fe)
 	return block_inflight(dev->blk);
 }
 
-static void stat(void *fe, void (*emit)(void *arg, const char *key, uint64_t val), void *arg)
+static void report(void *fe, void (*emit)(void *arg, const char *key, uint64_t val),
+		   void *arg)
 {
 	struct virtio_blk *dev = fe;
 	const struct block_stats *st = block_stats(dev->blk);
@@ -490,6 +491,6 @@ const struct frontend_ops virtio_blk_frontend = {
 	.write = reg_write,
 	.disable = disable,
 	.inflight = inflight,
-	.stat = stat,
+	.stat = report,
 	.destroy = destroy,
 };

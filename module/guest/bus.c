@@ -28,7 +28,7 @@ struct workqueue_struct *portal_wq;
 static struct portal_slot slots[PORTAL_BUS_SLOTS];
 /* of the host's slots when the last scan began; written by the scan */
 static u32 bus_generation;
-/* the host lost us, or we it (scan only) */
+/* the host lost us, or never knew us; written by the scan */
 static bool bus_lost;
 /* no scan may begin any more */
 static bool bus_stopped;
@@ -83,13 +83,12 @@ static int find_host_again(void)
 	if (ret) {
 		if (!bus_lost)
 			pr_notice("the host is gone\n");
-		bus_lost = true;
+		WRITE_ONCE(bus_lost, true);
 		del_slots(PORTAL_SLOT_OFFERED);
 		return ret;
 	}
-	if (bus_lost)
-		pr_notice("the host is back\n");
-	bus_lost = false;
+	pr_notice("the host is there\n");
+	WRITE_ONCE(bus_lost, false);
 	portal_event_register();
 	return 0;
 }
@@ -104,7 +103,7 @@ static void scan_work(struct work_struct *work)
 		return;
 	for (round = 0; round < SCAN_ROUNDS; round++) {
 		generation = bus_info(PORTAL_BUS_GENERATION);
-		if (portal_is_error(generation)) {
+		if (bus_lost || portal_is_error(generation)) {
 			if (find_host_again())
 				return;
 			continue;
@@ -146,7 +145,7 @@ void portal_bus_check(void)
 {
 	s64 generation = bus_info(PORTAL_BUS_GENERATION);
 
-	if (portal_is_error(generation) ||
+	if (READ_ONCE(bus_lost) || portal_is_error(generation) ||
 	    (u32)generation != READ_ONCE(bus_generation))
 		portal_bus_scan();
 }
@@ -189,10 +188,11 @@ EXPORT_SYMBOL_GPL(portal_guest_find);
 
 /**
  * portal_bus_init() - prepare the slots, all empty
+ * @lost: nobody answered HELLO yet
  *
  * Return: 0 or -ENOMEM.
  */
-int portal_bus_init(void)
+int portal_bus_init(bool lost)
 {
 	unsigned int i;
 
@@ -200,6 +200,7 @@ int portal_bus_init(void)
 		slots[i].nr = i;
 		init_rwsem(&slots[i].lock);
 	}
+	bus_lost = lost;
 	portal_wq = alloc_workqueue("portal_guest", WQ_UNBOUND, 0);
 	return portal_wq ? 0 : -ENOMEM;
 }

@@ -23,7 +23,7 @@
 #define EVENT_DELAY	(HZ / 10)
 /* without interrupt */
 #define EVENT_POLL	HZ
-/* with it: only to notice that the host lost us, which raises no interrupt */
+/* with it: only for a host that lost us, or is back; that raises no interrupt */
 #define EVENT_WATCH	(10 * HZ)
 
 static void event_work(struct work_struct *work);
@@ -112,28 +112,32 @@ int portal_event_gsi(void)
 /**
  * portal_event_register() - tell the host about the event interrupt
  *
- * To be repeated after every HELLO.
+ * To be repeated after every HELLO. If there is no host yet, this starts to
+ * look for it.
  *
  * Context: Process context, may sleep.
  */
 void portal_event_register(void)
 {
-	s64 ret = -ENODEV;
+	bool polled = !event_pin;
+	s64 ret;
 
 	if (event_pin) {
 		ret = portal_hypercall(PORTAL_HC_BUS_EVENT, portal_event_gsi(),
 				       0, 0, 0);
-		if (ret)
+		if (ret && ret != -ENODEV) {
 			pr_warn("the host cannot use pin %d: error %lld\n",
 				portal_event_gsi(), ret);
+			polled = true;
+		}
 	}
-	WRITE_ONCE(event_polled, ret != 0);
+	WRITE_ONCE(event_polled, polled);
 	/* Something may be queued since before. */
 	mod_delayed_work(portal_wq, &portal_event_work, 0);
 }
 
 /**
- * portal_event_init() - get events from the host
+ * portal_event_init() - prepare to get events from the host
  *
  * Without a free interrupt pin, or if the host cannot raise it, we ask it
  * every now and then instead.
@@ -156,7 +160,6 @@ void portal_event_init(void)
 	}
 	if (!event_pin)
 		pr_notice("no interrupt pin is free, events are polled for\n");
-	portal_event_register();
 }
 
 /**

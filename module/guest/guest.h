@@ -108,7 +108,7 @@ void portal_slot_del(struct portal_slot *slot, u32 host_state);
 
 /* bus.c */
 extern struct workqueue_struct *portal_wq;
-int portal_bus_init(void);
+int portal_bus_init(bool lost);
 void portal_bus_stop(void);
 void portal_bus_exit(void);
 void portal_bus_scan(void);

@@ -144,8 +144,9 @@ EXPORT_SYMBOL_GPL(portal_guest_call);
  * May be repeated when the host seems to have lost us.
  *
  * Context: Process context, may sleep.
- * Return: 0; -ENODEV if nobody answers or there is no bus; -EPROTO if the host
- *	speaks another version.
+ * Return: 0; -ENODEV if this machine cannot have portal; -ENOTCONN if nobody
+ *	answers; -ENXIO if no daemon serves the bus; -EPROTO if the host speaks
+ *	another version.
  */
 int portal_hello(void)
 {
@@ -169,20 +170,16 @@ int portal_hello(void)
 	/* An invalid opcode, or a hypervisor that left RAX alone: our number. */
 	if (ret < 0 || (u32)ret == PORTAL_HC_HELLO || ret > S32_MAX) {
 		pr_debug("the host answers %lld\n", ret);
-		return -ENODEV;
+		return -ENOTCONN;
 	}
 	if (PORTAL_HELLO_VERSION(ret) != PORTAL_GUEST_VERSION) {
-		pr_err("the host speaks version %llu, this module version %u\n",
-		       PORTAL_HELLO_VERSION((u64)ret), PORTAL_GUEST_VERSION);
+		pr_err_once("the host speaks version %lld, this module version %d\n",
+			    PORTAL_HELLO_VERSION(ret), PORTAL_GUEST_VERSION);
 		return -EPROTO;
 	}
-	if ((ret & PORTAL_GUEST_F_64BIT) == 0) {
-		pr_err("the host serves only 32-bit calls\n");
+	if (!(ret & PORTAL_GUEST_F_64BIT)) {
+		pr_err_once("the host serves only 32-bit calls\n");
 		return -EPROTO;
 	}
-	if ((ret & PORTAL_GUEST_F_BUS) == 0) {
-		pr_debug("portal is there, but no daemon serves its bus\n");
-		return -ENODEV;
-	}
-	return 0;
+	return ret & PORTAL_GUEST_F_BUS ? 0 : -ENXIO;
 }

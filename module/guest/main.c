@@ -15,20 +15,45 @@
 
 #include "guest.h"
 
+static bool wait;
+module_param(wait, bool, 0444);
+MODULE_PARM_DESC(wait, "If portal does not answer, stay and ask again every 10 s (default: no)");
+
+static int __init find_host(bool *lost)
+{
+	int ret = portal_hello();
+
+	*lost = wait && (ret == -ENOTCONN || ret == -ENXIO);
+	if (*lost)
+		return 0;
+
+	switch (ret) {
+	case -ENODEV:
+		pr_err("this machine is no guest of KVM, or of a kind that cannot have portal\n");
+		return -ENODEV;
+	case -ENOTCONN:
+		pr_err("portal does not answer: is it attached to this VM?\n");
+		return -ENODEV;
+	case -ENXIO:
+		pr_err("portal answers, but nobody serves its bus: is portald running?\n");
+		return -ENODEV;
+	}
+	return ret;
+}
+
 static int __init portal_guest_init(void)
 {
+	bool lost;
 	int ret;
 
-	ret = portal_hello();
-	if (ret == -ENODEV)
-		pr_err("portal does not answer: is portald attached to this VM?\n");
+	ret = find_host(&lost);
 	if (ret)
 		return ret;
-
-	ret = portal_bus_init();
+	ret = portal_bus_init(lost);
 	if (ret)
 		return ret;
 	portal_event_init();
+	portal_event_register();
 	ret = portal_chardev_init();
 	if (ret)
 		goto out_stop_bus;

@@ -43,7 +43,7 @@ static struct portal_pin pins[PORTAL_PINS];
 static int gsi[8] = { -1 };
 static int gsi_count;
 module_param_array(gsi, int, &gsi_count, 0444);
-MODULE_PARM_DESC(gsi, "Interrupt pins to use, the first also for bus events (default: -1, find free ones)");
+MODULE_PARM_DESC(gsi, "Interrupt pins (0-23) to use, the first also for bus events (default: -1, find free ones)");
 
 /*
  * 5 is the one ISA interrupt that no machine of today uses. From 16 on no

@@ -10,6 +10,38 @@
 
 #include "guest.h"
 
+static u64 read_reg(const void __iomem *reg, u32 width)
+{
+	switch (width) {
+	case 1:
+		return readb(reg);
+	case 2:
+		return readw(reg);
+	case 4:
+		return readl(reg);
+	default:
+		return readq(reg);
+	}
+}
+
+static void write_reg(void __iomem *reg, u32 width, u64 value)
+{
+	switch (width) {
+	case 1:
+		writeb(value, reg);
+		break;
+	case 2:
+		writew(value, reg);
+		break;
+	case 4:
+		writel(value, reg);
+		break;
+	default:
+		writeq(value, reg);
+		break;
+	}
+}
+
 /**
  * portal_regs_access() - read or write a register
  * @slot: the device
@@ -25,7 +57,6 @@
 int portal_regs_access(struct portal_slot *slot, bool write, u32 width,
 		       u64 offset, u64 *value)
 {
-	void __iomem *reg;
 	int ret = 0;
 
 	/* Held until the access is over: regs_del() waits for it. */
@@ -44,21 +75,10 @@ int portal_regs_access(struct portal_slot *slot, bool write, u32 width,
 		goto out_unlock;
 	}
 
-	reg = slot->regs + offset;
-	switch (width) {
-	case 1:
-		write ? writeb(*value, reg) : (void)(*value = readb(reg));
-		break;
-	case 2:
-		write ? writew(*value, reg) : (void)(*value = readw(reg));
-		break;
-	case 4:
-		write ? writel(*value, reg) : (void)(*value = readl(reg));
-		break;
-	case 8:
-		write ? writeq(*value, reg) : (void)(*value = readq(reg));
-		break;
-	}
+	if (write)
+		write_reg(slot->regs + offset, width, *value);
+	else
+		*value = read_reg(slot->regs + offset, width);
 
 out_unlock:
 	up_read(&slot->lock);

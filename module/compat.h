@@ -25,18 +25,21 @@
  * @nr: pages
  * @gup_flags: FOLL_*
  * @pages: room for @nr
+ * @locked: NULL keeps the mmap_lock; else *@locked is 1, and 0 if it is dropped
  *
- * Context: process, may sleep; keeps the mmap_lock.
+ * Only with @locked can a page come that is waited for: postcopy's, say.
+ *
+ * Context: process, may sleep.
  * Return: how many, or a negative errno.
  */
 static inline long portal_gup_remote(struct mm_struct *mm, unsigned long start,
 				     unsigned long nr, unsigned int gup_flags,
-				     struct page **pages)
+				     struct page **pages, int *locked)
 {
 #ifdef HAVE_GUP_REMOTE_NO_VMAS
-	return get_user_pages_remote(mm, start, nr, gup_flags, pages, NULL);
+	return get_user_pages_remote(mm, start, nr, gup_flags, pages, locked);
 #else
-	return get_user_pages_remote(mm, start, nr, gup_flags, pages, NULL, NULL);
+	return get_user_pages_remote(mm, start, nr, gup_flags, pages, NULL, locked);
 #endif
 }
 

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * window.c - guest RAM mapped into a daemon: windows and their vmas
+ */
+#include <linux/fs.h>
+#include <linux/overflow.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include "compat.h"
+#include "window.h"
+
+static void window_free(struct kref *ref)
+{
+	struct portal_window *w = container_of(ref, struct portal_window, ref);
+
+	mmdrop(w->mm);
+	kfree(w);
+}
+
+/**
+ * portal_window_put() - drop a reference
+ * @w: window
+ *
+ * Context: any.
+ */
+void portal_window_put(struct portal_window *w)
+{
+	kref_put(&w->ref, window_free);
+}
+
+/**
+ * portal_window_zap() - forget what is mapped
+ * @w: window
+ * @off: first byte in it
+ * @len: bytes, not 0
+ *
+ * Context: process; no window's lock held.
+ */
+void portal_window_zap(struct portal_window *w, u64 off, u64 len)
+{
+	unmap_mapping_range(w->mapping, PORTAL_MMAP_OFF(PORTAL_MMAP_WINDOW, w->id) + off,
+			    len, 1);
+}
+
+static void window_vma_open(struct vm_area_struct *vma)
+{
+	struct portal_window *w = vma->vm_private_data;
+
+	kref_get(&w->ref);
+}
+
+static void window_vma_close(struct vm_area_struct *vma)
+{
+	portal_window_put(vma->vm_private_data);
+}
+
+static const struct vm_operations_struct window_vm_ops = {
+	.open = window_vma_open,
+	.close = window_vma_close,
+	.fault = portal_window_fault,
+};
+
+/**
+ * portal_window_mmap() - map a window, or a part of it
+ * @client: the client
+ * @vma: of a VM fd, as ->mmap got it
+ * @id: of the window
+ *
+ * Context: ->mmap; takes no mutex, as others fault with theirs held.
+ * Return: 0 or -errno.
+ */
+int portal_window_mmap(struct portal_client *client, struct vm_area_struct *vma, u32 id)
+{
+	const struct portal_vm_file *vf = vma->vm_file->private_data;
+	u64 first = vma->vm_pgoff & (PORTAL_WINDOW_PAGES - 1);
+	struct portal_window *w;
+	bool write;
+	int ret;
+
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (!portal_client_may(vf, PORTAL_RIGHT_MEM_READ))
+		return -EPERM;
+	xa_lock(&client->windows);
+	w = xa_load(&client->windows, id);
+	if (w)
+		kref_get(&w->ref);
+	xa_unlock(&client->windows);
+	if (!w)
+		return -ENOENT;
+
+	ret = -EINVAL;
+	if (first + vma_pages(vma) > w->len >> PAGE_SHIFT)
+		goto out_put;
+	write = w->write && portal_client_may(vf, PORTAL_RIGHT_MEM_WRITE);
+	ret = -EPERM;
+	if (!write && vma->vm_flags & VM_WRITE)
+		goto out_put;
+	if (!write)
+		portal_vm_flags_clear(vma, VM_MAYWRITE);
+	portal_vm_flags_set(vma, VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTDUMP | VM_DONTCOPY);
+	vma->vm_private_data = w;
+	vma->vm_ops = &window_vm_ops;
+	return 0;
+
+out_put:
+	portal_window_put(w);
+	return ret;
+}
+
+/* Where the window is in the VMM. */
+static int window_find(struct portal_vm *vm, struct portal_window *w)
+{
+	u64 len = w->len;
+	int ret;
+
+	if (READ_ONCE(vm->gone) || !portal_vm_enter(vm))
+		return -ENODEV;
+	ret = vm->ops->mem_hva(vm, w->gpa, &len, w->write, &w->hva);
+	portal_vm_exit(vm);
+	return ret ? ret : len < w->len ? -ENOENT : 0;
+}
+
+/* From here on others can unmap it: it may be gone when this returns. */
+static int window_link(struct portal_client *client, struct portal_window *w, u32 *id)
+{
+	int ret = -ENODEV;
+
+	mutex_lock(&client->lock);
+	if (!client->dead) {
+		ret = xa_alloc(&client->windows, &w->id, w, XA_LIMIT(1, PORTAL_MAX_WINDOWS),
+			       GFP_KERNEL_ACCOUNT);
+		if (!ret) {
+			*id = w->id;
+			client->nr_windows++;
+		} else if (ret == -EBUSY) {
+			ret = -ENOSPC;
+		}
+	}
+	mutex_unlock(&client->lock);
+	return ret;
+}
+
+/**
+ * portal_mem_ioctl_map() - ioctl(PORTAL_MEM_MAP)
+ * @vf: VM fd
+ * @arg: the argument
+ *
+ * Context: process, no lock held.
+ * Return: 0 or -errno.
+ */
+int portal_mem_ioctl_map(struct portal_vm_file *vf, struct portal_mem_map *arg)
+{
+	bool write = arg->flags & PORTAL_MEM_F_WRITE;
+	struct portal_client *client = vf->client;
+	struct portal_vm *vm = client->vm;
+	struct portal_window *w;
+	u64 end;
+	int ret;
+
+	if (!arg->len || !PAGE_ALIGNED(arg->gpa | arg->len) || arg->__reserved ||
+	    arg->len > PORTAL_WINDOW_BYTES)
+		return -EINVAL;
+	if (arg->flags & ~PORTAL_MEM_F_WRITE)
+		return -EOPNOTSUPP;
+	if (check_add_overflow(arg->gpa, arg->len, &end))
+		return -EOVERFLOW;
+	if (!portal_client_may(vf, PORTAL_RIGHT_MEM_READ | (write ? PORTAL_RIGHT_MEM_WRITE : 0)))
+		return -EPERM;
+
+	w = kzalloc(sizeof(*w), GFP_KERNEL_ACCOUNT);
+	if (!w)
+		return -ENOMEM;
+	kref_init(&w->ref);
+	spin_lock_init(&w->lock);
+	w->client = client;
+	w->mapping = client->inode->i_mapping;
+	w->mm = vm->mm;
+	mmgrab(w->mm);
+	w->gpa = arg->gpa;
+	w->len = arg->len;
+	w->write = write;
+	ret = window_find(vm, w);
+	if (ret)
+		goto out_put;
+
+	ret = -ENODEV;
+	if (!mmget_not_zero(w->mm))
+		goto out_put;
+	/* takes the VMM's mmap_lock: not under client->lock */
+	ret = mmu_interval_notifier_insert(&w->mn, w->mm, w->hva, w->len, &portal_window_mn_ops);
+	mmput(w->mm);
+	if (ret)
+		goto out_put;
+	ret = window_link(client, w, &arg->out_window_id);
+	if (ret)
+		goto out_remove;
+	arg->out_mmap_off = PORTAL_MMAP_OFF(PORTAL_MMAP_WINDOW, arg->out_window_id);
+	return 0;
+
+out_remove:
+	mmu_interval_notifier_remove(&w->mn);
+out_put:
+	portal_window_put(w);
+	return ret;
+}
+
+/**
+ * portal_window_remove() - end a window; later accesses are SIGBUS
+ * @w: taken out of client->windows by the caller, whose reference ends
+ *
+ * Context: process, not from an mmu notifier; client->lock may be held.
+ */
+void portal_window_remove(struct portal_window *w)
+{
+	spin_lock(&w->lock);
+	w->dead = true;
+	spin_unlock(&w->lock);
+	mmu_interval_notifier_remove(&w->mn);
+	portal_window_zap(w, 0, w->len);
+	portal_window_put(w);
+}
+
+/**
+ * portal_mem_ioctl_unmap() - ioctl(PORTAL_MEM_UNMAP)
+ * @vf: VM fd
+ * @arg: the argument
+ *
+ * Context: process, no lock held.
+ * Return: 0 or -errno.
+ */
+int portal_mem_ioctl_unmap(struct portal_vm_file *vf, struct portal_id *arg)
+{
+	struct portal_client *client = vf->client;
+	struct portal_window *w;
+
+	if (arg->__reserved)
+		return -EINVAL;
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (!portal_client_may(vf, PORTAL_RIGHT_MEM_READ))
+		return -EPERM;
+	mutex_lock(&client->lock);
+	w = xa_erase(&client->windows, arg->id);
+	if (w)
+		client->nr_windows--;
+	mutex_unlock(&client->lock);
+	if (!w)
+		return -ENOENT;
+	portal_window_remove(w);
+	return 0;
+}

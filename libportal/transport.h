@@ -62,7 +62,8 @@ int remaining_ms(uint64_t deadline);
 
 /*
  * (reply.c) Sends @replies by PORTAL_QUEUE_COMMIT, which tells the kernel of
- * head, too. They stay on an error, except those that the kernel refuses.
+ * head, too. They stay on an error, except those that the kernel refuses and
+ * those of a VM that is gone.
  */
 int queue_commit(struct portal_queue *q, struct replies *replies);
 /* (queue.c) Moves head past what is done; notes if the kernel asks for a commit. */

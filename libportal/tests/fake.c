@@ -210,9 +210,10 @@ static int vm_ioctl(unsigned long cmd, void *arg)
 	case PORTAL_MEM_LIST: {
 		struct portal_mem_list *list = arg;
 
-		memcpy((void *)(uintptr_t)list->slots_uptr, fake.slots,
-		       (list->nr < fake.nr_slots ? list->nr : fake.nr_slots) *
-		       sizeof(fake.slots[0]));
+		if (list->nr)
+			memcpy((void *)(uintptr_t)list->slots_uptr, fake.slots,
+			       (list->nr < fake.nr_slots ? list->nr : fake.nr_slots) *
+			       sizeof(fake.slots[0]));
 		list->nr = fake.nr_slots;
 		list->out_generation = fake.generation;
 		return 0;

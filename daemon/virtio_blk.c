@@ -467,8 +467,7 @@ static void destroy(void *fe)
 {
 	struct virtio_blk *dev = fe;
 
-	/* A worker that ends leaves the rest to the next one's resume. */
-	dev->vm.quiescing = ~0U;
+	dev->vm.quiescing = ~0U;	/* the guest's memory is not ours any more */
 	while (dev->again_armed) {
 		int err = dev->env->wait(dev->env);
 

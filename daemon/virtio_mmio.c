@@ -65,6 +65,8 @@ static void interrupt(struct virtio_mmio *vm, uint32_t bit, bool force)
 	if (portal_region_or32(vm->env->region, VIRTIO_MMIO_INTERRUPT_STATUS, bit) & bit &&
 	    !force)
 		return;
+	if (vm->env->irqfd < 0)
+		return;		/* a driver that polls */
 	vm->interrupts++;
 	do {
 		n = write(vm->env->irqfd, &one, sizeof(one));
@@ -147,7 +149,7 @@ bool virtio_mmio_running(const struct virtio_mmio *vm, unsigned int q)
 {
 	const struct virtio_mmio_state *st = vm->st;
 
-	return st->status & VIRTIO_CONFIG_S_DRIVER_OK &&
+	return vm->env->region && st->status & VIRTIO_CONFIG_S_DRIVER_OK &&
 	       !(st->status & VIRTIO_CONFIG_S_NEEDS_RESET) &&
 	       !(vm->quiescing & 1U << q) && st->vq[q].ready && !st->vq[q].broken;
 }
@@ -525,11 +527,13 @@ int virtio_mmio_enable(struct virtio_mmio *vm, bool resume)
 }
 
 /**
- * virtio_mmio_disable() - the guest takes the device off its address
+ * virtio_mmio_disable() - the device leaves its address
  * @vm: the registers
+ *
+ * The state stays as it is: a worker that is stopped does this too, and the
+ * next one resumes. If it was the guest's wish, the next enable clears it.
  */
 void virtio_mmio_disable(struct virtio_mmio *vm)
 {
-	quiesce(vm, ~0U);
-	clear(vm);
+	vm->dev.quiesce(vm->dev.arg);
 }

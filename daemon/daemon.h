@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * daemon.h - the supervisor: its objects and who does what with them
+ *
+ *	supervisor --- VMs --- slots (instances) --- one worker process each
+ *	     \--- control socket --- connections of portalctl
+ *
+ * One thread, one sd-event loop: no locks. What takes long has a state and a
+ * callback, never a wait.
+ */
+#ifndef PORTALD_DAEMON_H
+#define PORTALD_DAEMON_H
+
+#include <json-c/json.h>
+#include <kvmportal/portal.h>
+#include <linux/portal_guest.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <systemd/sd-event.h>
+
+#include "channel.h"
+#include "config.h"
+#include "log.h"
+#include "options.h"
+#include "restart.h"
+
+#define STOP_TIMEOUT	5000000ULL	/* us: to quiesce, then SIGKILL */
+#define START_TIMEOUT	30000000ULL
+#define ACK_TIMEOUT	5000000ULL
+
+struct control;
+struct instance;
+struct vm;
+
+/**
+ * struct supervisor - everything
+ * @event: the loop
+ * @opts: command line
+ * @cfg: replaced by SIGHUP; instances keep copies of what they need
+ * @vms: list of attached ones
+ * @control: the socket
+ * @next_serial: for PORTAL_SLOT_SERIAL
+ * @stopping: SIGTERM came; ends when @vms is empty
+ */
+struct supervisor {
+	sd_event *event;
+	const struct options *opts;
+	struct config *cfg;
+	struct vm *vms;
+	struct control *control;
+	uint32_t next_serial;
+	bool stopping;
+};
+
+enum vm_state {
+	VM_ATTACHING,		/* workers start for the first time */
+	VM_RUNNING,
+	VM_LEAVING,		/* detach: the guest may let go of its devices */
+	VM_STOPPING,		/* workers stop */
+	VM_DEAD,		/* to be freed by the loop */
+};
+
+/**
+ * struct vm - an attached VM
+ * @uid: of its process, who may manage it besides root
+ * @queue: hypercalls of the bus, and life cycle
+ * @bus_fd: eventfd: the generation changed, or an interrupt is queued
+ * @event_gsi: where the guest wants @bus_fd, 0 nowhere
+ * @generation: of the slots
+ * @slots: instances by slot
+ * @attach_conn: who waits for the end of ATTACHING, 0 nobody
+ * @detach_conn: who waits for DEAD, 0 nobody
+ * @unreleased: detach: names of devices the guest held to the end
+ * @guest_hellos: for the log: the guest has our driver
+ */
+struct vm {
+	struct vm *next;
+	struct supervisor *sv;
+	char name[64];
+	pid_t pid;
+	uid_t uid;
+	enum vm_state state;
+	struct portal_vm *pvm;
+	struct portal_queue *queue;
+	uint32_t hook_id;
+	sd_event_source *queue_src;
+	sd_event_source *timer;
+	sd_event_source *reaper;
+	int bus_fd;
+	uint32_t event_gsi;
+	uint32_t generation;
+	struct instance *slots[PORTAL_BUS_SLOTS];
+	unsigned int nr_slots;
+	uint64_t attach_conn;
+	uint64_t detach_conn;
+	char unreleased[256];
+	struct err failure;
+	uint64_t hellos;
+};
+
+enum bus_op { BUS_OP_NONE, BUS_OP_ENABLE, BUS_OP_DISABLE };
+
+/**
+ * struct bus_slot - a slot as the guest sees it
+ * @serial: of this device
+ * @offered: its worker was ready once
+ * @leaving: the host wants it back
+ * @mapped: region and interrupt are the guest's, or become so
+ * @enabled: and the guest was told so
+ * @served: a worker acknowledged it: the next one resumes
+ * @op: what the worker was asked to do, or will be by START
+ * @op_req: the guest's call to answer then, 0 none
+ * @op_seq: of the message
+ * @op_undo: ENABLE: the guest rebooted meanwhile, disable it again
+ * @wait_req: an ENABLE that waits for @op to end, 0 none
+ */
+struct bus_slot {
+	uint32_t serial;
+	bool offered;
+	bool leaving;
+	bool mapped;
+	bool enabled;
+	bool served;
+	enum bus_op op;
+	uint64_t op_req;
+	uint32_t op_seq;
+	bool op_undo;
+	uint64_t wait_req;
+	uint64_t wait_gpa;
+	uint32_t wait_gsi;
+	uint64_t gpa;
+	uint32_t gsi;
+	struct portal_region *region;
+};
+
+enum instance_state {
+	INST_STARTING,		/* SETUP sent */
+	INST_STARTED,		/* START sent */
+	INST_RUNNING,		/* READY came */
+	INST_WAITING,		/* died, starts again later */
+	INST_FAILED,		/* died too often */
+	INST_STOPPING,		/* STOP sent */
+	INST_STOPPED,
+};
+
+/**
+ * struct instance - one [instance] for one VM, whichever process runs it
+ * @setup: JSON for SETUP
+ * @block: a medium: of one VM at a time
+ * @desc: what the first worker said it is; later ones must agree
+ * @start_enabled: START told the worker that the guest has enabled it
+ * @page: shared with the worker, never truncated (sealed)
+ * @stats: the worker's last STATS
+ */
+struct instance {
+	struct vm *vm;
+	unsigned int slot;
+	char name[CONFIG_NAME_MAX + 1];
+	char plugin[64];
+	char *setup;
+	bool block;
+	bool restart;
+	enum instance_state state;
+	pid_t pid;
+	int chan;
+	sd_event_source *chan_src;
+	sd_event_source *child_src;
+	sd_event_source *timer;
+	struct chan_describe desc;
+	bool described;
+	bool start_enabled;
+	int page_fd;
+	struct chan_page *page;
+	int irq_fd;
+	int state_fd;
+	uint32_t queue_id;
+	uint32_t hook_id;
+	struct bus_slot bus;
+	struct restart deaths;
+	struct err error;
+	uint32_t next_seq;
+	uint32_t stat_seq;
+	struct json_object *stats;
+};
+
+/* supervisor.c */
+int supervisor_run(const struct options *opts);
+void supervisor_vm_freed(struct supervisor *sv);
+
+/* attach.c */
+struct attach_args {
+	pid_t pid;
+	int vm_fd;		/* number inside the process, -1 the only one */
+	const char *vm_name;	/* QEMU's -name, instead of @pid */
+	const char *name;	/* NULL: from the process */
+	const char **instances;
+	unsigned int nr_instances;	/* 0: all */
+	uid_t peer;
+};
+
+/* Begins to attach; the end goes to connection @conn. */
+int attach(struct supervisor *sv, const struct attach_args *args, uint64_t conn,
+	   struct err *err);
+/* May @peer manage processes of @uid? */
+bool attach_allowed(uid_t peer, uid_t uid);
+
+/* process.c */
+pid_t process_by_vm_name(const char *vm_name);
+int process_uid(pid_t pid, uid_t *uid);
+void process_vm_name(pid_t pid, char *buf, size_t len);
+
+/* vm.c */
+int vm_create(struct supervisor *sv, struct portal_vm *pvm, const char *name, pid_t pid,
+	      uid_t uid, struct vm **vm, struct err *err);
+struct vm *vm_find(struct supervisor *sv, const char *name, pid_t pid);
+const char *vm_state_name(enum vm_state state);
+/* Ends @vm: waits @timeout_ms for the guest to let go (0: not at all). */
+void vm_detach(struct vm *vm, uint64_t timeout_ms, uint64_t conn);
+void vm_stop(struct vm *vm);
+void vm_instance_ready(struct vm *vm);
+void vm_instance_stopped(struct vm *vm);
+void vm_instance_failed(struct instance *inst);
+void vm_slot_released(struct vm *vm);
+/* Sends the replies collected for the guest's bus calls. */
+void vm_flush(struct vm *vm);
+
+/* bus.c: a call of the guest */
+void bus_request(struct vm *vm, const struct portal_request *req);
+
+/* slot.c */
+enum portal_slot_state bus_slot_state(const struct instance *inst);
+void bus_signal(struct vm *vm);
+/* @id 0: nobody waits for it */
+void bus_answer(struct vm *vm, uint64_t id, int err, uint64_t value);
+/* Both answer call @req now or later. */
+void slot_enable(struct instance *inst, uint64_t req, uint64_t gpa, uint32_t gsi);
+void slot_disable(struct instance *inst, uint64_t req);
+void bus_hello(struct vm *vm);
+void bus_changed(struct vm *vm);
+void bus_offer(struct instance *inst);
+void bus_leave(struct vm *vm);
+void bus_leave_slot(struct instance *inst);
+void bus_ack(struct instance *inst, uint32_t seq, int err);
+void bus_worker_ready(struct instance *inst);
+void bus_worker_gone(struct instance *inst);
+void bus_fail(struct instance *inst);
+void bus_close(struct vm *vm);
+
+/* instance.c */
+int instance_create(struct vm *vm, unsigned int slot, const struct config_instance *ci,
+		    struct instance **inst, struct err *err);
+void instance_destroy(struct instance *inst);
+int instance_make_state(struct instance *inst);
+void instance_stop(struct instance *inst);
+void instance_kill(struct instance *inst, const char *why);
+int instance_interrupt(struct instance *inst);
+bool instance_pending(const struct instance *inst);
+const char *instance_state_name(enum instance_state state);
+/* Who of all VMs has the block instance @name? */
+struct instance *instance_holder(struct supervisor *sv, const char *name);
+
+/* instance_msg.c: to and from the worker */
+int instance_setup(struct instance *inst);
+void instance_read(struct instance *inst);
+/* 0: sent, answer by bus_ack(); -ENOTCONN: no worker that would know of it */
+int instance_enable(struct instance *inst, uint32_t seq);
+int instance_disable(struct instance *inst, uint32_t seq);
+int instance_stat(struct instance *inst, uint32_t seq);
+
+/* spawn.c */
+int spawn_worker(pid_t *pid, int *chan);
+
+/* control.c */
+int control_open(struct supervisor *sv, const char *path, struct err *err);
+void control_close(struct control *ctl);
+/* Ends a command that took longer; nothing if the connection is gone. */
+void control_reply(struct supervisor *sv, uint64_t conn, struct json_object *obj);
+struct json_object *control_ok(void);
+struct json_object *control_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* command.c: one line of a connection; NULL: the reply comes later. */
+struct json_object *control_command(struct supervisor *sv, const char *line, uid_t peer,
+				    uint64_t conn);
+
+/* stats.c */
+struct json_object *stats_list(struct supervisor *sv);
+/* Asks the workers; the reply goes to @conn. @vm NULL: all. */
+void stats_collect(struct supervisor *sv, struct vm *vm, uint64_t conn);
+void stats_arrived(struct instance *inst, uint32_t seq, const char *json);
+
+/* watch.c: sd-event without its formalities */
+int watch_timer(struct supervisor *sv, sd_event_source **src, uint64_t usec,
+		sd_event_time_handler_t fn, void *arg);
+void watch_off(sd_event_source **src);
+void fd_close(int *fd);
+
+#endif /* PORTALD_DAEMON_H */

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * dispatch.c - a request of the guest becomes a call of the plugin, and its
+ * result a reply
+ *
+ * No allocation, lock or log here in the good case. A guest can send anything:
+ * whatever has no reader is an error to it, never to us.
+ */
+#include <errno.h>
+#include <linux/portal_guest.h>
+
+#include "errmap.h"
+#include "worker.h"
+
+static void count(uint64_t *counter)
+{
+	/* read by the supervisor at any time, written by this thread only */
+	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
+static void answer(struct portal_instance *pi, const struct portal_request *req, int ret,
+		   uint64_t value)
+{
+	if (ret < 0)
+		count(&pi->page->errors);
+	if (!(req->flags & PORTAL_REQ_F_CALL))
+		return;
+	if (ret < 0)
+		portal_reply_error(pi->queue, req->id, guest_errno(ret));
+	else
+		portal_reply_value(pi->queue, req->id, value);
+}
+
+/*
+ * The thread model of a plugin that is a block backend too: its functions run
+ * in block.c's threads. A service has no backend and no lock.
+ */
+static void enter(struct portal_instance *pi)
+{
+	if (pi->backend)
+		backend_lock(pi->backend);
+}
+
+static void leave(struct portal_instance *pi)
+{
+	if (pi->backend)
+		backend_unlock(pi->backend);
+}
+
+/*
+ * The count is taken before the handler runs: what is queued meanwhile signals
+ * the guest again. It is "served" only afterwards, so a handler that dies gets
+ * the same count when the next worker sees the call again.
+ */
+static int run_interrupt(struct portal_instance *pi, uint64_t *value)
+{
+	struct chan_page *page = pi->page;
+	uint64_t queued = __atomic_load_n(&page->queued, __ATOMIC_SEQ_CST);
+	uint64_t nr = queued - page->taken;
+	int ret;
+
+	if (!nr)
+		return -ENOENT;
+	__atomic_store_n(&page->taken, queued, __ATOMIC_SEQ_CST);
+	ret = pi->plugin.ops.interrupt ?
+		pi->plugin.ops.interrupt(pi->handle, nr, value) : -ENOSYS;
+	__atomic_store_n(&page->served, queued, __ATOMIC_SEQ_CST);
+	return ret;
+}
+
+static void dispatch_hypercall(struct portal_instance *pi, const struct portal_request *req)
+{
+	struct portal_call call = {
+		.fn = req->addr & (PORTAL_HC_SERVICE_FNS - 1),
+		.vcpu = req->vcpu,
+		.args = { req->data[0], req->data[1], req->data[2], req->data[3] },
+	};
+	uint64_t value = 0;
+	int ret = -ENOSYS;
+
+	count(&pi->page->calls);
+	enter(pi);
+	if (call.fn == PORTAL_FN_INTERRUPT)
+		ret = run_interrupt(pi, &value);
+	else if (call.fn < pi->plugin.ops.fns)
+		ret = pi->plugin.ops.call(pi->handle, &call, &value);
+	leave(pi);
+	answer(pi, req, ret, value);
+}
+
+/* The doorbell that a counted write hit, as the kernel chose it. */
+static const struct portal_region_range *doorbell(const struct portal_instance *pi,
+						  const struct portal_request *req)
+{
+	for (uint32_t i = 0; i < pi->desc.nr_ranges; i++) {
+		const struct portal_region_range *r = &pi->desc.ranges[i];
+
+		if (!(r->flags & PORTAL_RANGE_F_COUNT) || req->addr < r->offset ||
+		    req->addr - r->offset >= r->len || (r->width && r->width != req->len))
+			continue;
+		if (!(r->flags & PORTAL_RANGE_F_DATAMATCH) || r->datamatch == req->data[0])
+			return r;
+	}
+	return NULL;
+}
+
+static int write_register(struct portal_instance *pi, const struct portal_request *req)
+{
+	uint64_t value = req->data[0];
+
+	if (req->flags & PORTAL_REQ_F_COUNTED) {
+		const struct portal_region_range *r = doorbell(pi, req);
+
+		count(&pi->page->doorbells);
+		if (!r)
+			return -EINVAL;
+		value = portal_region_take(pi->region, r->aux);
+		if (!value)
+			return 0;	/* an earlier request took this one's too */
+	} else {
+		count(&pi->page->writes);
+	}
+	if (pi->fe) {
+		pi->ops->write(pi->fe, req->addr, req->len, value);
+		return 0;
+	}
+	if (!pi->plugin.ops.reg_write)
+		return 0;
+	return pi->plugin.ops.reg_write(pi->handle, req->addr, req->len, value);
+}
+
+static void dispatch_register(struct portal_instance *pi, const struct portal_request *req)
+{
+	uint64_t value = 0;
+	int ret = -ENOSYS;
+
+	/* a write that was on its way when the guest took the device off */
+	if (!pi->region || portal_region_id(pi->region) != req->hook_id) {
+		count(&pi->page->dropped);
+		answer(pi, req, -ENODEV, 0);
+		return;
+	}
+	if (req->flags & PORTAL_REQ_F_WRITE) {
+		ret = write_register(pi, req);
+	} else {
+		count(&pi->page->reads);
+		if (!pi->fe && pi->plugin.ops.reg_read)
+			ret = pi->plugin.ops.reg_read(pi->handle, req->addr, req->len, &value);
+	}
+	answer(pi, req, ret, value);
+}
+
+void dispatch(struct portal_instance *pi, const struct portal_request *req)
+{
+	count(&pi->page->requests);
+	switch (req->kind) {
+	case PORTAL_KIND_HYPERCALL:
+		dispatch_hypercall(pi, req);
+		break;
+	case PORTAL_KIND_MMIO:
+	case PORTAL_KIND_PIO:
+		dispatch_register(pi, req);
+		break;
+	default:
+		answer(pi, req, -ENOSYS, 0);
+	}
+}

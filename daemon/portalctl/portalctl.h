@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * portalctl.h - shared by the commands of portalctl
+ */
+#ifndef PORTALCTL_H
+#define PORTALCTL_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define EXIT_FAILED	1
+#define EXIT_USAGE	2
+
+struct globals {
+	bool json;
+	const char *socket;
+};
+
+extern struct globals globals;
+
+/* client.c */
+/* Sends @req (freed) and waits; NULL after a message. Freed by the caller. */
+struct json_object *client_ask(struct json_object *req);
+/* As client_ask(), and prints the reply with --json; the exit status. */
+int client_do(struct json_object *req, void (*print)(struct json_object *reply));
+struct json_object *client_request(const char *cmd);
+const char *get_str(struct json_object *obj, const char *key);
+long long get_num(struct json_object *obj, const char *key);
+struct json_object *get_obj(struct json_object *obj, const char *key);
+void set_str(struct json_object *obj, const char *key, const char *val);
+void set_num(struct json_object *obj, const char *key, long long val);
+
+/* table.c */
+#define TABLE_COLUMNS	12
+
+struct table {
+	const char *head[TABLE_COLUMNS];
+	unsigned int right;	/* bits of columns with numbers */
+	char **cells;
+	unsigned int nr_columns;
+	unsigned int nr_rows;
+};
+
+void table_init(struct table *t, unsigned int right, const char *const *head);
+/* One string per column. */
+void table_row(struct table *t, ...);
+void table_print(struct table *t);
+const char *num(long long val);
+
+/* Commands: argv[0] is the command's name. */
+int cmd_attach(int argc, char **argv);
+int cmd_detach(int argc, char **argv);
+int cmd_interrupt(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_stat(int argc, char **argv);
+int cmd_version(int argc, char **argv);
+
+/* portalctl.c */
+int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* 0, or EXIT_USAGE after a message */
+int parse_number(const char *what, const char *str, long long max, long long *val);
+
+#endif /* PORTALCTL_H */

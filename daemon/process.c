@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * process.c - what /proc says of a VMM
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon.h"
+
+#define CMDLINE_MAX	65536
+
+int process_uid(pid_t pid, uid_t *uid)
+{
+	char path[64], line[256];
+	unsigned int id;
+	int ret = -ESRCH;
+	FILE *f;
+
+	/* not the owner of /proc/PID: that is root if the process is not dumpable */
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Uid:\t%u", &id) == 1) {
+			*uid = id;
+			ret = 0;
+			break;
+		}
+	}
+	fclose(f);
+	return ret;
+}
+
+static ssize_t read_cmdline(pid_t pid, char *buf)
+{
+	size_t len = 0;
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while (len < CMDLINE_MAX - 1 && (n = read(fd, buf + len, CMDLINE_MAX - 1 - len)) > 0)
+		len += n;
+	close(fd);
+	buf[len] = '\0';
+	return len;
+}
+
+/* QEMU's "-name NAME", "-name guest=NAME,..." */
+static const char *name_in_cmdline(char *buf, size_t len)
+{
+	char *arg = buf, *end = buf + len;
+
+	for (; arg < end; arg += strlen(arg) + 1) {
+		char *name = arg + strlen(arg) + 1;
+
+		if ((strcmp(arg, "-name") && strcmp(arg, "--name")) || name >= end)
+			continue;
+		name[strcspn(name, ",")] = '\0';
+		return strncmp(name, "guest=", 6) ? name : name + 6;
+	}
+	return NULL;
+}
+
+pid_t process_by_vm_name(const char *vm_name)
+{
+	char *buf = malloc(CMDLINE_MAX);
+	DIR *proc = opendir("/proc");
+	pid_t found = -ESRCH;
+	struct dirent *de;
+
+	while (buf && proc && (de = readdir(proc))) {
+		const char *name;
+		ssize_t len;
+
+		if (!isdigit((unsigned char)de->d_name[0]))
+			continue;
+		len = read_cmdline(atoi(de->d_name), buf);
+		name = len > 0 ? name_in_cmdline(buf, len) : NULL;
+		if (!name || strcmp(name, vm_name))
+			continue;
+		if (found > 0) {
+			found = -ENOTUNIQ;
+			break;
+		}
+		found = atoi(de->d_name);
+	}
+	if (proc)
+		closedir(proc);
+	free(buf);
+	return found;
+}
+
+/* The name under which we list it, if the administrator gives none. */
+void process_vm_name(pid_t pid, char *buf, size_t len)
+{
+	char *cmdline = malloc(CMDLINE_MAX);
+	const char *name = NULL;
+	ssize_t n;
+
+	if (cmdline) {
+		n = read_cmdline(pid, cmdline);
+		name = n > 0 ? name_in_cmdline(cmdline, n) : NULL;
+	}
+	if (name && *name)
+		snprintf(buf, len, "%s", name);
+	else
+		snprintf(buf, len, "pid%d", pid);
+	for (char *p = buf; *p; p++)	/* a VMM chose it; we print it */
+		if (!isalnum((unsigned char)*p) && !strchr("._-:", *p))
+			*p = '_';
+	free(cmdline);
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * worker_setup.c - from SETUP to READY, and back
+ *
+ * Whatever the administrator can get wrong is found here, and goes back to
+ * portalctl as one sentence.
+ */
+#include <errno.h>
+#include <json-c/json.h>
+#include <linux/portal_guest.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "worker.h"
+
+#define RING_ENTRIES	256
+
+static const char *get_str(struct json_object *obj, const char *key)
+{
+	struct json_object *val;
+
+	return json_object_object_get_ex(obj, key, &val) ? json_object_get_string(val) : NULL;
+}
+
+static int get_int(struct json_object *obj, const char *key)
+{
+	struct json_object *val;
+
+	return json_object_object_get_ex(obj, key, &val) ? json_object_get_int(val) : 0;
+}
+
+static int configure(struct portal_instance *pi, struct json_object *keys, struct err *err)
+{
+	const struct portald_plugin *ops = &pi->plugin.ops;
+	const char *why;
+	int ret;
+
+	for (size_t i = 0; i < json_object_array_length(keys); i++) {
+		struct json_object *k = json_object_array_get_idx(keys, i);
+		const char *key = get_str(k, "key"), *value = get_str(k, "value");
+		const char *file = get_str(k, "file");
+		int line = get_int(k, "line");
+
+		ret = ops->config ? ops->config(key, value) : -ENOENT;
+		why = api_take_error();
+		if (ret >= 0)
+			continue;
+		if (ret == -ENOENT && !*why)
+			return err_set(err, ret,
+				       "%s:%d: unknown key '%s': neither portald nor plugin %s knows it; see portald --dump-plugin %s",
+				       file, line, key, ops->name, ops->name);
+		return err_set(err, ret, "%s:%d: %s: %s", file, line, key,
+			       *why ? why : strerror(-ret));
+	}
+	if (!ops->config_complete)
+		return 0;
+	ret = ops->config_complete();
+	why = api_take_error();
+	if (ret < 0)
+		return err_set(err, ret, "%s", *why ? why : strerror(-ret));
+	return 0;
+}
+
+static int open_plugin(struct portal_instance *pi, struct json_object *setup, struct err *err)
+{
+	const char *name = get_str(setup, "plugin"), *why;
+	struct json_object *keys;
+	int ret;
+
+	ret = plugin_load(&pi->plugin, get_str(setup, "plugin_dir"), name, &plugin_api, err);
+	if (ret)
+		return ret;
+	if (pi->ops && !plugin_is_block(&pi->plugin))
+		return err_set(err, -EINVAL,
+			       "plugin %s is no block backend; remove 'frontend' or use another plugin",
+			       name);
+	if (!json_object_object_get_ex(setup, "keys", &keys))
+		return err_set(err, -EBADMSG, "no keys");
+	ret = configure(pi, keys, err);
+	if (ret)
+		return ret;
+	pi->handle = pi->plugin.ops.open(pi);
+	why = api_take_error();
+	if (!pi->handle)
+		return err_set(err, -EIO, "%s",
+			       *why ? why : "the plugin's open() failed and does not say why");
+	if (!pi->ops)
+		return 0;
+	ret = backend_create(&pi->plugin.ops, pi->handle, &pi->backend);
+	why = api_take_error();
+	if (ret)
+		return err_set(err, ret, "%s", *why ? why : strerror(-ret));
+	return 0;
+}
+
+static int describe(struct portal_instance *pi, struct err *err)
+{
+	const struct portald_plugin *ops = &pi->plugin.ops;
+	struct chan_describe *d = &pi->desc;
+	const char *why;
+
+	d->fns = ops->fns;
+	d->services = ops->fns || ops->interrupt;
+	if (pi->ops) {
+		d->slot_type = pi->ops->slot_type;
+		d->region_len = pi->ops->region_len;
+		d->state_len = pi->ops->state_len;
+		d->nr_ranges = pi->ops->nr_ranges;
+		for (uint32_t i = 0; i < d->nr_ranges && i < CHAN_MAX_RANGES; i++)
+			d->ranges[i] = pi->ops->ranges[i];
+	} else {
+		d->slot_type = ops->region_len ? PORTAL_SLOT_REGS : PORTAL_SLOT_SERVICE;
+		d->region_len = ops->region_len;
+		d->nr_ranges = ops->nr_registers;
+		for (uint32_t i = 0; i < d->nr_ranges && i < CHAN_MAX_RANGES; i++) {
+			const struct portal_register *r = &ops->registers[i];
+
+			d->ranges[i] = (struct portal_region_range) {
+				.offset = r->offset, .len = r->len, .attr = r->attr,
+				.flags = r->flags, .aux = r->aux, .width = r->width,
+				.eventfd = -1,
+			};
+		}
+	}
+	if (chan_check_describe(d, &why))
+		return err_set(err, -EINVAL, "plugin %s: %s", ops->name, why);
+	return 0;
+}
+
+/*
+ * SETUP: everything the plugin needs the administrator's rights for. The ring
+ * is made first, so that a plugin finds it in open(), and locked last.
+ */
+int worker_setup(struct portal_instance *pi, const char *json, const int *fds,
+		 unsigned int nr_fds, struct err *err)
+{
+	struct json_object *setup = json ? json_tokener_parse(json) : NULL;
+	enum sandbox_mode sandbox;
+	const char *frontend;
+	int ret;
+
+	if (!setup || nr_fds != SETUP_NR_FDS) {
+		ret = err_set(err, -EBADMSG, "the supervisor's SETUP is not one");
+		goto out;
+	}
+	snprintf(pi->name, sizeof(pi->name), "%s", get_str(setup, "name"));
+	log_open(get_int(setup, "log_level"), pi->name);
+	pi->bus_fd = fds[SETUP_FD_BUS];
+	pi->irq_fd = fds[SETUP_FD_IRQ];
+	pi->page = mmap(NULL, CHAN_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			fds[SETUP_FD_PAGE], 0);
+	if (pi->page == MAP_FAILED) {
+		ret = err_set(err, -errno, "cannot map the shared page: %m");
+		goto out;
+	}
+	/* an interrupt handler that died with the last worker runs again */
+	pi->page->taken = pi->page->served;
+	ret = portal_vm_from_fd(fds[SETUP_FD_VM], &pi->vm);
+	if (ret) {
+		err_set(err, ret, "cannot use the VM's fd: %s", strerror(-ret));
+		goto out;
+	}
+	frontend = get_str(setup, "frontend");
+	if (frontend) {
+		pi->ops = frontend_find(frontend);
+		if (!pi->ops) {
+			ret = err_set(err, -ENOENT, "unknown frontend '%s'; known is virtio-blk",
+				      frontend);
+			goto out;
+		}
+		pi->env.serial = strdup(get_str(setup, "serial") ? : pi->name);
+	}
+	sandbox = get_int(setup, "sandbox");
+	ret = sandbox_ring(&pi->ring, RING_ENTRIES, sandbox, err);
+	if (!ret)
+		ret = open_plugin(pi, setup, err);
+	if (!ret)
+		ret = describe(pi, err);
+	if (!ret)
+		ret = sandbox_enter(sandbox, err);
+out:
+	json_object_put(setup);
+	return ret;
+}
+
+static int map_state(struct portal_instance *pi, int fd, struct err *err)
+{
+	pi->env.state_len = pi->desc.state_len;
+	if (!pi->env.state_len)
+		return 0;
+	pi->env.state = mmap(NULL, pi->env.state_len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (pi->env.state == MAP_FAILED) {
+		pi->env.state = NULL;
+		return err_set(err, -errno, "cannot map the front end's state: %m");
+	}
+	return 0;
+}
+
+static int create_frontend(struct portal_instance *pi, int state_fd, struct err *err)
+{
+	int ret;
+
+	ret = map_state(pi, state_fd, err);
+	if (ret)
+		return ret;
+	ret = portal_mem_map(pi->vm, true, &pi->env.mem);
+	if (ret < 0)
+		return err_set(err, ret, "cannot map the guest's memory: %s", strerror(-ret));
+	pi->env.irqfd = -1;
+	pi->env.uring = &pi->ring;
+	pi->env.backend = pi->backend;
+	pi->env.wait = worker_wait;
+	ret = pi->ops->create(&pi->env, &pi->fe);
+	if (ret < 0) {
+		const char *why = api_take_error();
+
+		return err_set(err, ret, "front end %s: %s", pi->ops->name,
+			       *why ? why : strerror(-ret));
+	}
+	return 0;
+}
+
+/*
+ * START: the device becomes what it was when the last worker died, and only
+ * then is the queue opened.
+ */
+int worker_start(struct portal_instance *pi, const struct chan_enable *en, const int *fds,
+		 unsigned int nr_fds, struct err *err)
+{
+	struct portal_queue_opts opts = {
+		.sz = sizeof(opts), .transport = PORTAL_TRANSPORT_URING, .uring = &pi->ring,
+	};
+	int ret = 0;
+
+	if (nr_fds != START_NR_FDS || pi->queue || !pi->handle)
+		return err_set(err, -EBADMSG, "the supervisor's START is not one");
+	pi->env.irqfd = -1;
+	if (pi->ops)
+		ret = create_frontend(pi, fds[START_FD_STATE], err);
+	if (!ret && en->enabled)
+		ret = worker_enable(pi, en, err);
+	if (ret)
+		return ret;
+	ret = portal_queue_from_fd(fds[START_FD_QUEUE], &opts, &pi->queue);
+	if (ret)
+		return err_set(err, ret, "cannot use the queue's fd: %s", strerror(-ret));
+	return 0;
+}
+
+/* The guest chose an address, or had chosen one (resume). */
+int worker_enable(struct portal_instance *pi, const struct chan_enable *en, struct err *err)
+{
+	int ret = 0;
+
+	if (pi->enabled)
+		return err_set(err, -EBUSY, "enabled already");
+	if (en->region_id) {
+		ret = portal_region_map(pi->vm, en->region_id, en->shadow_off, en->shadow_size,
+					&pi->region);
+		if (ret)
+			return err_set(err, ret, "cannot map the device's registers: %s",
+				       strerror(-ret));
+	}
+	pi->env.region = pi->region;
+	pi->env.irqfd = en->has_irq ? pi->irq_fd : -1;
+	pi->enabled = true;
+	if (pi->fe) {
+		/* the VMM may have added RAM since; not fatal if it can't be told */
+		portal_mem_refresh(pi->env.mem);
+		ret = pi->ops->enable(pi->fe, en->resume);
+	}
+	if (ret < 0) {
+		err_set(err, ret, "front end %s: %s", pi->ops->name, strerror(-ret));
+		pi->enabled = false;
+		pi->env.irqfd = -1;
+		pi->env.region = NULL;
+		if (pi->region)
+			portal_region_unmap(pi->region);
+		pi->region = NULL;
+		return ret;
+	}
+	return 0;
+}
+
+/* Returns when nothing of it is in flight; a worker that hangs here is killed. */
+void worker_disable(struct portal_instance *pi)
+{
+	if (!pi->enabled)
+		return;
+	if (pi->fe)
+		pi->ops->disable(pi->fe);
+	pi->enabled = false;
+	pi->env.irqfd = -1;
+	pi->env.region = NULL;
+	if (pi->region)
+		portal_region_unmap(pi->region);
+	pi->region = NULL;
+}
+
+void worker_teardown(struct portal_instance *pi)
+{
+	worker_disable(pi);
+	if (pi->fe)
+		pi->ops->destroy(pi->fe);
+	pi->fe = NULL;
+	if (pi->queue)
+		portal_queue_close(pi->queue);
+	pi->queue = NULL;
+	backend_destroy(pi->backend);
+	pi->backend = NULL;
+	if (pi->handle && pi->plugin.ops.close)
+		pi->plugin.ops.close(pi->handle);
+	pi->handle = NULL;
+	plugin_unload(&pi->plugin);
+	if (pi->env.mem)
+		portal_mem_unmap(pi->env.mem);
+	if (pi->vm)
+		portal_vm_close(pi->vm);
+}

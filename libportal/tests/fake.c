@@ -3,7 +3,6 @@
  * fake.c - a kernel for unit tests, by the linker's --wrap
  */
 #include <fcntl.h>
-#include <liburing.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -14,22 +13,16 @@
 
 struct fake fake;
 
-static int wake_fd = -1;
-static uint64_t wake_buf;
 static uint32_t read_seen;
 
 int __real_ioctl(int fd, unsigned long cmd, void *arg);
 ssize_t __real_read(int fd, void *buf, size_t len);
 ssize_t __real_write(int fd, const void *buf, size_t len);
 int __real_poll(struct pollfd *pfd, nfds_t nr, int timeout);
-int __real_io_uring_submit(struct io_uring *ring);
-int __real_io_uring_submit_and_wait(struct io_uring *ring, unsigned int nr);
 int __wrap_ioctl(int fd, unsigned long cmd, void *arg);
 ssize_t __wrap_read(int fd, void *buf, size_t len);
 ssize_t __wrap_write(int fd, const void *buf, size_t len);
 int __wrap_poll(struct pollfd *pfd, nfds_t nr, int timeout);
-int __wrap_io_uring_submit(struct io_uring *ring);
-int __wrap_io_uring_submit_and_wait(struct io_uring *ring, unsigned int nr);
 
 /* ---- the ring ---------------------------------------------------------- */
 
@@ -67,7 +60,7 @@ static void wake(void)
 	if (!fake.parked)
 		return;
 	fake.parked = false;
-	assert_int_equal(__real_write(wake_fd, &one, sizeof(one)), sizeof(one));
+	assert_int_equal(__real_write(fake.wake_fd, &one, sizeof(one)), sizeof(one));
 }
 
 uint64_t fake_push(void)
@@ -114,7 +107,7 @@ static int take_replies(const struct portal_reply *reply, uint32_t nr)
 	return (int)nr;
 }
 
-static int commit(const struct portal_uring_cmd *cmd)
+int fake_commit(const struct portal_uring_cmd *cmd)
 {
 	int err = fake.commit_err, ret;
 
@@ -250,17 +243,17 @@ static int queue_ioctl(unsigned long cmd, void *arg)
 		return 0;
 	case PORTAL_QUEUE_COMMIT:
 		fake.commits++;
-		return commit(arg);
+		return fake_commit(arg);
 	}
 	return -ENOTTY;
 }
 
-static bool same_file(int a, int b)
+bool fake_is_queue(int fd)
 {
-	struct stat sa, sb;
+	struct stat a, b;
 
-	return !fstat(a, &sa) && !fstat(b, &sb) && sa.st_ino == sb.st_ino &&
-	       sa.st_dev == sb.st_dev;
+	return !fstat(fd, &a) && !fstat(fake.queue_fd, &b) && a.st_ino == b.st_ino &&
+	       a.st_dev == b.st_dev;
 }
 
 int __wrap_ioctl(int fd, unsigned long cmd, void *arg)
@@ -277,7 +270,7 @@ int __wrap_ioctl(int fd, unsigned long cmd, void *arg)
 	}
 	fake.next_err = 0;
 	if (!ret)
-		ret = same_file(fd, fake.queue_fd) ? queue_ioctl(cmd, arg) : vm_ioctl(cmd, arg);
+		ret = fake_is_queue(fd) ? queue_ioctl(cmd, arg) : vm_ioctl(cmd, arg);
 	if (ret >= 0)
 		return ret;
 	errno = -ret;
@@ -299,7 +292,7 @@ ssize_t __wrap_read(int fd, void *buf, size_t len)
 	struct portal_request *req = buf;
 	size_t nr = 0;
 
-	if (!same_file(fd, fake.queue_fd))
+	if (!fake_is_queue(fd))
 		return __real_read(fd, buf, len);
 	fake.ring->head = read_seen;
 	head_seen();
@@ -317,7 +310,7 @@ ssize_t __wrap_write(int fd, const void *buf, size_t len)
 {
 	int err = fake.commit_err, ret;
 
-	if (!same_file(fd, fake.queue_fd))
+	if (!fake_is_queue(fd))
 		return __real_write(fd, buf, len);
 	fake.commit_err = 0;
 	if (err)
@@ -328,95 +321,12 @@ ssize_t __wrap_write(int fd, const void *buf, size_t len)
 
 int __wrap_poll(struct pollfd *pfd, nfds_t nr, int timeout)
 {
-	if (!same_file(pfd->fd, fake.queue_fd))
+	if (!fake_is_queue(pfd->fd))
 		return __real_poll(pfd, nr, timeout);
 	fake.polls++;
 	if (fake.on_poll)
 		fake.on_poll();
 	return fake.ring->tail != fake.ring->head || fake.ring->flags & PORTAL_RING_F_STALE;
-}
-
-/* ---- io_uring ---------------------------------------------------------- */
-
-/* Turns our command into one any kernel has: NOP to end it, READ to park it. */
-static bool issue(struct io_uring_sqe *sqe, int *res)
-{
-	struct portal_uring_cmd cmd;
-	int err = 0;
-
-	memcpy(&cmd, sqe->cmd, sizeof(cmd));
-	fake.fetches++;
-	fake.fetches_replies += cmd.nr_replies != 0;
-	fake.seen = cmd.seen;
-	assert_int_equal(sqe->cmd_op, cmd.nr_replies ? PORTAL_URING_COMMIT_AND_FETCH :
-			 PORTAL_URING_FETCH);
-	*res = 0;
-	if (fake.nr_fetch_res) {
-		*res = fake.fetch_res[0];
-		memmove(fake.fetch_res, fake.fetch_res + 1, sizeof(fake.fetch_res) - sizeof(int));
-		fake.nr_fetch_res--;
-	}
-	if (!*res || *res == -ETIME)
-		err = commit(&cmd);
-	if (err)
-		*res = err;
-	if (!*res)
-		*res = (int)(fake.ring->tail - cmd.seen);
-	if (!*res && fake.ring->flags & PORTAL_RING_F_STALE)
-		*res = -ENODEV;
-	memset(sqe->cmd, 0, sizeof(cmd));
-	sqe->off = 0;
-	if (*res) {
-		sqe->opcode = IORING_OP_NOP;
-		sqe->fd = -1;
-		return true;
-	}
-	sqe->opcode = IORING_OP_READ;
-	sqe->fd = wake_fd;
-	sqe->addr = (uintptr_t)&wake_buf;
-	sqe->len = sizeof(wake_buf);
-	return false;
-}
-
-static int submit(struct io_uring *ring, unsigned int wait_nr)
-{
-	unsigned int i, head = *ring->sq.khead;
-	uint64_t user_data = 0;
-	bool ended = false, parks = false;
-	int res = 0, ret;
-
-	for (i = head; i != ring->sq.sqe_tail; i++) {
-		struct io_uring_sqe *sqe = &ring->sq.sqes[i & *ring->sq.kring_mask];
-
-		if (sqe->opcode != IORING_OP_URING_CMD)
-			continue;
-		assert_true(same_file(sqe->fd, fake.queue_fd));
-		assert_false(fake.parked);	/* one at a time */
-		user_data = sqe->user_data;
-		ended = issue(sqe, &res);
-		parks = !ended;
-	}
-	if (parks)
-		__atomic_store_n(&fake.parked, true, __ATOMIC_RELEASE);
-	ret = wait_nr ? __real_io_uring_submit_and_wait(ring, wait_nr) :
-			__real_io_uring_submit(ring);
-	for (i = *ring->cq.khead; ended && i != io_uring_smp_load_acquire(ring->cq.ktail); i++) {
-		struct io_uring_cqe *cqe = &ring->cq.cqes[i & *ring->cq.kring_mask];
-
-		if (cqe->user_data == user_data)
-			cqe->res = res;
-	}
-	return ret;
-}
-
-int __wrap_io_uring_submit(struct io_uring *ring)
-{
-	return submit(ring, 0);
-}
-
-int __wrap_io_uring_submit_and_wait(struct io_uring *ring, unsigned int nr)
-{
-	return submit(ring, nr);
 }
 
 /* ---- set-up ------------------------------------------------------------ */
@@ -427,8 +337,8 @@ int fake_setup(void **state)
 	memset(&fake, 0, sizeof(fake));
 	fake.vm_fd = memfd_create("vm", MFD_CLOEXEC);
 	fake.queue_fd = memfd_create("queue", MFD_CLOEXEC);
-	wake_fd = eventfd(0, EFD_CLOEXEC);
-	if (fake.vm_fd < 0 || fake.queue_fd < 0 || wake_fd < 0 ||
+	fake.wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (fake.vm_fd < 0 || fake.queue_fd < 0 || fake.wake_fd < 0 ||
 	    ftruncate(fake.vm_fd, FAKE_VM_SIZE))
 		return -1;
 	fake.vm_mem = mmap(NULL, FAKE_VM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -445,7 +355,7 @@ int fake_teardown(void **state)
 	munmap(fake.vm_mem, FAKE_VM_SIZE);
 	close(fake.vm_fd);
 	close(fake.queue_fd);
-	close(wake_fd);
+	close(fake.wake_fd);
 	return 0;
 }
 

@@ -22,6 +22,7 @@
 struct fake {
 	int vm_fd;
 	int queue_fd;
+	int wake_fd;			/* eventfd: ends a parked command */
 	struct portal_ring *ring;
 	size_t ring_size;
 	unsigned char *vm_mem;
@@ -73,6 +74,10 @@ uint64_t fake_push(void);
 void fake_flag(uint32_t set);
 struct portal_queue *fake_queue(uint32_t transport);
 struct portal_vm *fake_vm(void);
+
+/* Between fake.c and fake_uring.c: 0 or -errno. */
+int fake_commit(const struct portal_uring_cmd *cmd);
+bool fake_is_queue(int fd);
 
 #define assert_err(expr, err)	assert_int_equal((expr), -(err))
 #define assert_ok(expr)		assert_int_equal((expr), 0)

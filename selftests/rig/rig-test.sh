@@ -75,6 +75,11 @@ system_is_complete()
 	[ "$(cat /sys/class/net/lo/operstate)" != down ]
 }
 
+guest_starts()
+{
+	"$guest" start >/dev/null
+}
+
 guest_has_kernel()
 {
 	local kernel=${PORTAL_GUEST_KERNEL:-$PORTAL_KERNEL}
@@ -101,7 +106,7 @@ guest_time_limit()
 {
 	local status=0
 
-	"$guest" run --timeout 1 sleep 30 2>/dev/null || status=$?
+	"$guest" run --timeout 1 sleep 30 >/dev/null 2>&1 || status=$?
 	# The agent must have survived.
 	[ "$status" -eq 124 ] && "$guest" run true
 }
@@ -153,7 +158,7 @@ check "the build directory can be written" build_is_shared
 check "mounts and loopback are there" system_is_complete
 check "dmesg_check notices a complaint" dmesg_notices
 dmesg_mark rig-test
-check "the L2 guest starts" "$guest" start
+check "the L2 guest starts" guest_starts
 check "it runs the expected kernel" guest_has_kernel
 check "the exit status comes back" guest_hands_on_status
 check "the output is exact" guest_output_is_exact

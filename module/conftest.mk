@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Ask the compiler what this kernel has: conftest/foo.c compiles -> -DHAVE_FOO.
-# For inclusion by Kbuild: include $(src)/conftest.mk
+# For inclusion by Kbuild: include $(src)/module/conftest.mk
 #
 # Only in Makefile.build are the kernel's flags complete ("make clean" reads
 # Kbuild too). All tests run at once, about as long as compiling one file.
@@ -9,7 +9,7 @@
 ifneq ($(filter %/Makefile.build,$(MAKEFILE_LIST)),)
 
 portal-conftest := $(shell \
-	for f in $(src)/conftest/*.c; do ( \
+	for f in $(src)/module/conftest/*.c; do ( \
 		if $(CC) $(NOSTDINC_FLAGS) $(LINUXINCLUDE) $(KBUILD_CPPFLAGS) \
 			$(KBUILD_CFLAGS) -DMODULE -D'KBUILD_MODNAME="conftest"' \
 			-Wno-error -Werror=implicit-function-declaration \
@@ -18,7 +18,7 @@ portal-conftest := $(shell \
 	done; wait)
 
 ifeq ($(filter SANE,$(portal-conftest)),)
-$(error portal: $(src)/conftest/sane.c does not compile, so no test can be trusted)
+$(error portal: $(src)/module/conftest/sane.c does not compile, so no test can be trusted)
 endif
 
 ccflags-y += $(sort $(patsubst %,-DHAVE_%,$(filter-out SANE,$(portal-conftest))))

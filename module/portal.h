@@ -18,6 +18,7 @@
 #define _PORTAL_H
 
 #include <linux/atomic.h>
+#include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/kref.h>
 #include <linux/list.h>
@@ -25,6 +26,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <linux/types.h>
@@ -99,7 +101,8 @@ struct portal_stats {
  * @irq_bind: bind or unbind an eventfd
  * @irqchip: PORTAL_IRQCHIP_*
  * @nr_vcpus: how many
- * @release: last reference: let the VM go
+ * @closed: did the VMM close the VM? NULL if that can't happen
+ * @release: let the VM go; nobody is inside
  */
 struct portal_vm_ops {
 	void (*park)(struct portal_vcpu *pv);
@@ -113,18 +116,24 @@ struct portal_vm_ops {
 	int (*irq_bind)(struct portal_vm *vm, const struct portal_irq_bind *irq, bool bind);
 	u32 (*irqchip)(struct portal_vm *vm);
 	u32 (*nr_vcpus)(struct portal_vm *vm);
+	bool (*closed)(struct portal_vm *vm);
 	void (*release)(struct portal_vm *vm);
 };
 
 /**
  * struct portal_vm - one KVM VM that somebody attached to
- * @node: in the table of all VMs, by @key; RCU
+ * @node: in the table of all VMs, by @key; SRCU and RCU
  * @key: struct kvm * or another unique pointer
  * @ref: one for each client
- * @mm: of the VMM; its mm_count is held by @mn
+ * @mm: of the VMM; its mm_count is held
  * @mn: tells when @mm goes
  * @gone: VMM or VM is dead, or is being detached
+ * @hello: the guest made its handshake
+ * @unhashed: out of the table; under portal_vms_mutex
+ * @released: @key is not ours any more; under @alive
+ * @alive: held for reading by who uses @key outside of a client's lock
  * @gone_work: takes everything down after @gone
+ * @poll_work: looks whether the VMM closed the VM
  * @lock: protects @calls, @ids and the calls in them
  * @calls: unfinished calls by what the guest repeats
  * @ids: the same by request id
@@ -149,9 +158,11 @@ struct portal_vm {
 	const struct portal_vm_ops *ops;
 	struct mm_struct *mm;
 	struct mmu_notifier mn;
-	bool mn_on;
 	bool gone;
 	bool hello;
+	struct rcu_head rcu;
+	bool unhashed, released;
+	struct rw_semaphore alive;
 	struct work_struct gone_work;
 	struct delayed_work poll_work;
 
@@ -194,10 +205,13 @@ struct portal_sync {
  * @srcu_idx: of the portal_srcu section the thread is in
  * @gated: the instruction under way can be restarted
  * @fence_q: queue whose head this vCPU waits for, under its lock
+ * @fence_t: hook or region it waits in
  * @fence_pos: until head is there
- * @fence_deadline: and not longer
- * @fence_expired: the deadline came
+ * @fence_deadline: and not longer; 0 if it does not wait
  * @fence_node: in portal_queue.fences
+ * @wait_key: what the restarted instruction waits for
+ * @wait_pos: and up to where
+ * @wait_deadline: since its first execution
  * @calls: calls made by this vCPU, oldest first; under portal_vm.lock
  * @sync: writes under way
  */
@@ -208,11 +222,12 @@ struct portal_vcpu {
 	int srcu_idx;
 	bool gated;
 	struct portal_queue *fence_q;
+	const struct portal_target *fence_t;
 	u64 fence_pos;
 	u64 fence_deadline;
-	bool fence_expired;
 	struct list_head fence_node;
 	u64 wait_deadline;
+	u64 wait_pos;
 	const void *wait_key;
 	struct list_head calls;
 	u32 nr_calls;
@@ -364,6 +379,8 @@ struct portal_queue {
 	u32 epoch;
 	bool owned, failed, dead;
 	struct delayed_work orphan_work;
+	struct work_struct free_work;
+	struct rcu_head rcu;
 
 	struct io_uring_cmd *cmd;
 	pid_t cmd_tgid;
@@ -400,6 +417,7 @@ extern struct srcu_struct portal_srcu;
 
 /* main.c */
 extern u64 portal_features;
+extern struct workqueue_struct *portal_wq;
 
 /* kvm.c */
 int portal_kvm_init(void);
@@ -408,12 +426,10 @@ int portal_kvm_attach(int fd, struct portal_vm **vm);
 extern const struct portal_vm_ops portal_kvm_ops;
 
 /* kvm_gate.c */
-int portal_gate_init(void);
 int portal_gate_set(enum portal_gate gate, bool on);
 void portal_gate_exit(void);
 
 /* kvm_bus.c */
-int portal_bus_init(void);
 int portal_kvm_bus_add(struct portal_region *region);
 void portal_kvm_bus_del(struct portal_region *region);
 
@@ -429,10 +445,16 @@ struct portal_vm *portal_vm_find(void *key);
 struct portal_vm *portal_vm_create(void *key, struct mm_struct *mm,
 				   const struct portal_vm_ops *ops);
 void portal_vm_put(struct portal_vm *vm);
+int portal_vm_link(struct portal_vm *vm, struct portal_client *client);
+void portal_vm_unlink(struct portal_vm *vm, struct portal_client *client);
+bool portal_vm_enter(struct portal_vm *vm);
+void portal_vm_exit(struct portal_vm *vm);
 void portal_vm_mark_gone(struct portal_vm *vm);
 void portal_vm_wake_all(struct portal_vm *vm);
 void portal_vm_bounds(struct portal_vm *vm);
 struct portal_vcpu *portal_vcpu_get(struct portal_vm *vm, u32 id, void *arch);
+void portal_leave(struct portal_vcpu *pv);
+void portal_reenter(struct portal_vcpu *pv);
 void portal_park(struct portal_vcpu *pv);
 u32 portal_vm_count(void);
 
@@ -476,6 +498,8 @@ int portal_region_read(struct portal_vcpu *pv, struct portal_region *region, u32
 int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u32 offset,
 			u32 len, const void *val);
 enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart);
+bool portal_region_guess(struct portal_vcpu *pv, const struct portal_region *region, u32 offset,
+			 bool *write);
 struct portal_region *portal_region_find(struct portal_vm *vm, u32 bus, u64 addr);
 
 /* request.c */
@@ -517,6 +541,7 @@ int portal_queue_check(struct portal_queue_file *qf);
 int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u64 *pos);
 int portal_queue_call(struct portal_queue *queue, struct portal_call *call);
 void portal_queue_consumed(struct portal_queue *queue);
+void portal_queue_drop(struct portal_queue *queue);
 void portal_queue_lifecycle(struct portal_client *client, u32 event, u64 d0, u64 d1);
 bool portal_fence_passed(struct portal_vcpu *pv, struct portal_queue *queue, u64 pos);
 bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u64 pos,

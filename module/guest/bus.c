@@ -18,7 +18,7 @@
 
 /* scans without a break, when the host changes its slots all the time */
 #define SCAN_ROUNDS	8
-#define SCAN_DELAY	(HZ / 10)
+#define SCAN_DELAY	(HZ / 4)
 
 static void scan_work(struct work_struct *work);
 
@@ -55,7 +55,7 @@ static int scan_slots(void)
 			continue;
 		}
 		ret = portal_slot_update(&slots[i]);
-		if (ret == -ENODEV)
+		if (ret == -ENOTCONN)
 			return ret;
 		if (ret == -EAGAIN)
 			err = ret;
@@ -75,16 +75,22 @@ static void del_slots(u32 host_state)
 	}
 }
 
-/* Portal may have been detached, and attached again since. */
+/*
+ * Portal may have been detached, and attached again since. Only then: HELLO
+ * puts all our devices to rest and ends all our calls.
+ */
 static int find_host_again(void)
 {
-	int ret = portal_hello();
+	int ret;
 
+	/* All of them, for the new HELLO may find them not even offered yet. */
+	del_slots(PORTAL_SLOT_OFFERED);
+
+	ret = portal_hello();
 	if (ret) {
 		if (!bus_lost)
 			pr_notice("the host is gone\n");
 		WRITE_ONCE(bus_lost, true);
-		del_slots(PORTAL_SLOT_OFFERED);
 		return ret;
 	}
 	pr_notice("the host is there\n");
@@ -103,11 +109,14 @@ static void scan_work(struct work_struct *work)
 		return;
 	for (round = 0; round < SCAN_ROUNDS; round++) {
 		generation = bus_info(PORTAL_BUS_GENERATION);
-		if (bus_lost || portal_is_error(generation)) {
+		if (bus_lost || generation == -ENOTCONN) {
 			if (find_host_again())
 				return;
 			continue;
 		}
+		/* A daemon that restarts; HELLO would end its devices. */
+		if (portal_is_error(generation))
+			break;
 		WRITE_ONCE(bus_generation, generation);
 		ret = scan_slots();
 		if (!ret && bus_info(PORTAL_BUS_GENERATION) == generation)

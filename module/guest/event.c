@@ -125,7 +125,7 @@ void portal_event_register(void)
 	if (event_pin) {
 		ret = portal_hypercall(PORTAL_HC_BUS_EVENT, portal_event_gsi(),
 				       0, 0, 0);
-		if (ret && ret != -ENODEV) {
+		if (ret && ret != -ENOTCONN) {
 			pr_warn("the host cannot use pin %d: error %lld\n",
 				portal_event_gsi(), ret);
 			polled = true;

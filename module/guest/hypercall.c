@@ -86,7 +86,7 @@ static s64 hypercall_retry(u32 nr, u64 a0, u64 a1, u64 a2, u64 a3)
 static s64 sane_error(s64 ret)
 {
 	if (ret == KVM_NO_SUCH_CALL)
-		return -ENODEV;
+		return -ENOTCONN;
 	if (portal_is_error(ret) && ret < -PORTAL_LAST_ERRNO)
 		return -EIO;
 	return ret;
@@ -102,7 +102,8 @@ static s64 sane_error(s64 ret)
  *
  * Context: Process context, may sleep. Takes as long as the host wants, in
  *	which time this vCPU takes interrupts; so hold no lock that others need.
- * Return: the value. Errors are -133 to -1; -ENODEV if portal is not attached.
+ * Return: the value. Errors are -133 to -1; -ENOTCONN if nobody takes the call:
+ *	portal does not know us any more.
  */
 s64 portal_hypercall(u32 nr, u64 a0, u64 a1, u64 a2, u64 a3)
 {
@@ -120,7 +121,8 @@ s64 portal_hypercall(u32 nr, u64 a0, u64 a1, u64 a2, u64 a3)
  *
  * Context: As portal_hypercall().
  * Return: what the service answered; portal_is_error() tells whether that is
- *	an error. -EINVAL: no such number of slot or function.
+ *	an error. -EINVAL: no such number of slot or function. -ENODEV: there
+ *	is no service.
  */
 s64 portal_guest_call(unsigned int slot, unsigned int fn, u64 a0, u64 a1,
 		      u64 a2, u64 a3)
@@ -131,9 +133,11 @@ s64 portal_guest_call(unsigned int slot, unsigned int fn, u64 a0, u64 a1,
 		return -EINVAL;
 
 	ret = hypercall_retry(PORTAL_HC_SERVICE(slot) + fn, a0, a1, a2, a3);
-	/* The host lost us, so no interrupt will tell the bus about it. */
-	if (ret == KVM_NO_SUCH_CALL)
+	if (ret == KVM_NO_SUCH_CALL) {
+		/* The host lost us: no interrupt will tell the bus. */
 		portal_bus_scan();
+		return -ENODEV;
+	}
 	return sane_error(ret);
 }
 EXPORT_SYMBOL_GPL(portal_guest_call);

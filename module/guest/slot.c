@@ -291,7 +291,7 @@ static bool slot_is_current(const struct portal_slot *slot,
  * @slot: the slot
  *
  * Context: The scan.
- * Return: 0; -ENODEV if portal is gone; -EAGAIN if the slot changed meanwhile;
+ * Return: 0; -ENOTCONN if the host lost us; -EAGAIN if the slot changed meanwhile;
  *	another error if the host does not say what it has.
  */
 int portal_slot_update(struct portal_slot *slot)

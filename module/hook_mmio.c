@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hook_mmio.c - a guest touches a register
+ *
+ * Three steps: before() waits where waiting can be restarted, read() or
+ * write() is the access as the bus sees it, after() says whether a write may
+ * retire. Where there is no before() (string I/O, shadow paging, nested
+ * guests), read() and write() wait themselves, bounded and killable.
+ */
+#include <linux/eventfd.h>
+#include <linux/ktime.h>
+#include <linux/rculist.h>
+#include <linux/sched/signal.h>
+#include "compat.h"
+#include "portal.h"
+
+/**
+ * portal_region_find - the region that holds an address
+ * @vm: the VM
+ * @bus: enum portal_bus
+ * @addr: address or port
+ *
+ * Context: portal_srcu.
+ */
+struct portal_region *portal_region_find(struct portal_vm *vm, u32 bus, u64 addr)
+{
+	struct portal_region *region;
+
+	list_for_each_entry_srcu(region, &vm->regions, node, srcu_read_lock_held(&portal_srcu))
+		if (region->bus_nr == bus && addr - region->gpa < region->len)
+			return region;
+	return NULL;
+}
+
+/* The range of a byte; of several doorbells, the first. NULL: plain SHADOW. */
+static const struct portal_range *range_find(const struct portal_region *region, u32 offset)
+{
+	u32 i;
+
+	for (i = 0; i < region->nr_ranges; i++)
+		if (offset - region->ranges[i].offset < region->ranges[i].len)
+			return &region->ranges[i];
+	return NULL;
+}
+
+static u32 attr_of(const struct portal_range *range)
+{
+	return range ? range->attr : PORTAL_ATTR_SHADOW;
+}
+
+static bool waits_for_head(u32 attr)
+{
+	return attr == PORTAL_ATTR_FENCED || attr == PORTAL_ATTR_SYNC;
+}
+
+static bool is_sync(u32 attr)
+{
+	return attr == PORTAL_ATTR_SYNC || attr == PORTAL_ATTR_CALL;
+}
+
+/* One aligned atomic access where the width allows it. */
+static void shadow_read(const struct portal_region *region, u32 offset, u32 len, void *val)
+{
+	const u8 *p = region->shadow + offset;
+
+	if (IS_ALIGNED(offset, len)) {
+		switch (len) {
+		case 1:
+			*(u8 *)val = READ_ONCE(*p);
+			return;
+		case 2:
+			*(u16 *)val = READ_ONCE(*(u16 *)p);
+			return;
+		case 4:
+			*(u32 *)val = READ_ONCE(*(u32 *)p);
+			return;
+		case 8:
+			*(u64 *)val = READ_ONCE(*(u64 *)p);
+			return;
+		}
+	}
+	memcpy(val, p, len);
+}
+
+/* ---- CALL reads --------------------------------------------------------- */
+
+static void call_key(struct portal_request *req, struct portal_vcpu *pv,
+		     const struct portal_region *region, u32 offset)
+{
+	const struct portal_range *range = range_find(region, offset);
+	u32 len = range ? range->len : 0;
+
+	portal_request_init(req, pv, &region->t, region->bus_nr == PORTAL_BUS_PIO ?
+				     PORTAL_KIND_PIO : PORTAL_KIND_MMIO);
+	req->addr = offset;
+	/* before the emulator nobody knows the width; the register's own is close */
+	if (range && range->width)
+		req->len = range->width;
+	else if (len == 1 || len == 2 || len == 4 || len == 8)
+		req->len = len;
+}
+
+static enum portal_step call_before(struct portal_vcpu *pv, struct portal_region *region,
+				    u32 offset)
+{
+	struct portal_request req;
+	struct portal_call *call;
+	bool done;
+
+	call_key(&req, pv, region, offset);
+	call = portal_call_get(pv, &region->t, &req);
+	if (IS_ERR(call))
+		return PORTAL_RETIRE;	/* read() gives all ones */
+	done = portal_call_wait(pv, call, false);
+	portal_call_put(call);
+	return done ? PORTAL_RETIRE : PORTAL_RESTART;
+}
+
+static int call_read(struct portal_vcpu *pv, struct portal_region *region, u32 offset, u32 len,
+		     void *val)
+{
+	struct portal_vm *vm = pv->vm;
+	struct portal_request req;
+	struct portal_call *call;
+	int ret = 0;
+
+	memset(val, 0xff, len);
+	call_key(&req, pv, region, offset);
+	if (!req.len)
+		req.len = len;
+	call = portal_call_get(pv, &region->t, &req);
+	if (IS_ERR(call))
+		return 0;
+	if (portal_call_wait(pv, call, true)) {
+		if (call->action == PORTAL_ACTION_VALUE)
+			memcpy(val, &call->value, min_t(u32, len, 8));
+		else if (call->action == PORTAL_ACTION_PASS)
+			ret = -EOPNOTSUPP;
+	}
+	/* killed: the call has no taker any more either */
+	portal_call_retire(vm, call);
+	portal_call_put(call);
+	return ret;
+}
+
+/* ---- writes that retire when they are consumed -------------------------- */
+
+static struct portal_sync *sync_find(struct portal_vcpu *pv, const struct portal_region *region,
+				     u32 offset)
+{
+	int i;
+
+	for (i = 0; i < PORTAL_SYNC_SLOTS; i++)
+		if (pv->sync[i].region == region && pv->sync[i].offset == offset)
+			return &pv->sync[i];
+	return NULL;
+}
+
+/* An interrupt handler may have its own write in the middle of another's wait. */
+static struct portal_sync *sync_new(struct portal_vcpu *pv)
+{
+	int i;
+
+	for (i = 0; i < PORTAL_SYNC_SLOTS; i++)
+		if (!pv->sync[i].region)
+			return &pv->sync[i];
+	return &pv->sync[pv->next_sync++ % PORTAL_SYNC_SLOTS];
+}
+
+static enum portal_step sync_before(struct portal_vcpu *pv, struct portal_region *region,
+				    u32 offset)
+{
+	struct portal_sync *sync = sync_find(pv, region, offset);
+
+	if (!sync)
+		return PORTAL_RETIRE;	/* first time: let write() post it */
+	if (!portal_fence_wait(pv, &region->t, sync->pos, sync, false))
+		return PORTAL_RESTART;
+	sync->retire = true;
+	return PORTAL_RETIRE;
+}
+
+/* The restarted store comes by again: was it posted the first time? */
+static bool sync_retire(struct portal_vcpu *pv, struct portal_region *region, u32 offset, u32 len,
+			u64 value)
+{
+	struct portal_sync *sync = sync_find(pv, region, offset);
+	bool same;
+
+	if (!sync || !sync->retire)
+		return false;
+	same = sync->len == len && sync->value == value;
+	sync->region = NULL;
+	return same;
+}
+
+/**
+ * portal_region_guess - which way does an access go, if KVM does not know?
+ * @pv: the vCPU
+ * @region: the region
+ * @offset: of the access
+ * @write: (out) it is a write
+ *
+ * An EPT misconfiguration (Intel) says nothing of the direction. A store that
+ * was posted and restarted is known; else waiting as for a read does no harm,
+ * except that asking a plugin for a value would: that waits in the access.
+ *
+ * Return: false: don't call portal_region_before().
+ */
+bool portal_region_guess(struct portal_vcpu *pv, const struct portal_region *region, u32 offset,
+			 bool *write)
+{
+	*write = sync_find(pv, region, offset);
+	return *write || attr_of(range_find(region, offset)) != PORTAL_ATTR_CALL;
+}
+
+/**
+ * portal_region_before - wait for what an access must wait for
+ * @pv: the vCPU
+ * @region: the region
+ * @offset: of the access
+ * @write: it is a write
+ *
+ * Context: the vCPU's thread, in portal_srcu, before the emulator. On
+ * PORTAL_RETIRE go on with the access and then portal_region_after(); on
+ * PORTAL_RESTART @region may be gone.
+ */
+enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_region *region,
+				      u32 offset, bool write)
+{
+	u32 attr = attr_of(range_find(region, offset));
+	enum portal_step step = PORTAL_RETIRE;
+
+	if (READ_ONCE(region->t.dead))
+		return PORTAL_RETIRE;
+	if (write && is_sync(attr))
+		step = sync_before(pv, region, offset);
+	else if (!write && waits_for_head(attr) &&
+		 !portal_fence_wait(pv, &region->t, atomic64_read(&region->posted_pos), region,
+				    false))
+		step = PORTAL_RESTART;
+	else if (!write && attr == PORTAL_ATTR_CALL)
+		step = call_before(pv, region, offset);
+	pv->posted = NULL;
+	pv->gated = step == PORTAL_RETIRE;
+	return step;
+}
+
+/**
+ * portal_region_after - may the write retire?
+ * @pv: the vCPU
+ * @can_restart: the caller can undo the instruction
+ *
+ * Context: after the access; the region may be gone.
+ * Return: PORTAL_RETIRE, or PORTAL_RESTART: undo, the instruction comes again.
+ */
+enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart)
+{
+	struct portal_sync *sync = pv->posted;
+	struct portal_region *region;
+
+	pv->gated = false;
+	pv->posted = NULL;
+	if (!sync)
+		return PORTAL_RETIRE;
+	region = sync->region;
+	if (READ_ONCE(region->t.dead) ||
+	    portal_fence_wait(pv, &region->t, sync->pos, sync, !can_restart)) {
+		sync->region = NULL;
+		return PORTAL_RETIRE;
+	}
+	return PORTAL_RESTART;
+}
+
+/**
+ * portal_region_read - the guest reads a register
+ * @pv: the vCPU
+ * @region: the region
+ * @offset: of the access, which lies in the region
+ * @len: bytes
+ * @val: (out) the value
+ *
+ * Return: 0, or -EOPNOTSUPP: let the VMM answer.
+ */
+int portal_region_read(struct portal_vcpu *pv, struct portal_region *region, u32 offset,
+		       u32 len, void *val)
+{
+	u32 attr = attr_of(range_find(region, offset));
+
+	if (READ_ONCE(region->t.dead)) {
+		memset(val, 0xff, len);
+		return 0;
+	}
+	if (attr == PORTAL_ATTR_CALL)
+		return call_read(pv, region, offset, len, val);
+	if (waits_for_head(attr) && !pv->gated)
+		portal_fence_wait(pv, &region->t, atomic64_read(&region->posted_pos), region, true);
+	atomic64_inc(&pv->vm->stats.shadow_reads);
+	shadow_read(region, offset, len, val);
+	return 0;
+}
+
+/* Returns the position that head must pass for it to be consumed, 0 if dropped. */
+static u64 region_post(struct portal_vcpu *pv, struct portal_region *region,
+		       struct portal_request *req)
+{
+	struct portal_stats *stats = &pv->vm->stats;
+	struct portal_queue *queue = region->t.queue;
+	u64 pos;
+	int ret;
+
+	ret = portal_queue_post(queue, req, &pos);
+	while (ret == -EAGAIN && region->t.policy == PORTAL_POLICY_BLOCK) {
+		portal_fence_wait(pv, &region->t, pos, req, true);
+		if (ktime_get_ns() >= pv->wait_deadline || fatal_signal_pending(current)) {
+			ret = portal_queue_post(queue, req, &pos);
+			break;
+		}
+		ret = portal_queue_post(queue, req, &pos);
+	}
+	if (ret) {
+		portal_queue_drop(queue);
+		return 0;
+	}
+	atomic64_inc(&stats->posted);
+	atomic64_set(&region->posted_pos, pos);
+	return pos;
+}
+
+static void ring_doorbells(struct portal_vcpu *pv, struct portal_region *region,
+			   struct portal_request *req)
+{
+	const struct portal_range *range;
+	u32 i;
+
+	for (i = 0; i < region->nr_ranges; i++) {
+		range = &region->ranges[i];
+		if (range->attr != PORTAL_ATTR_DOORBELL ||
+		    (u32)req->addr - range->offset >= range->len)
+			continue;
+		if (range->width && range->width != req->len)
+			continue;
+		if (range->flags & PORTAL_RANGE_F_DATAMATCH && range->datamatch != req->data[0])
+			continue;
+		if (range->flags & PORTAL_RANGE_F_EVENTFD) {
+			portal_eventfd_signal(range->eventfd);
+			return;
+		}
+		if (range->flags & PORTAL_RANGE_F_COUNT) {
+			/* the consumer takes it by an exchange with 0, then works */
+			if (atomic_inc_return((atomic_t *)(region->shadow + range->aux)) != 1)
+				return;
+			req->flags |= PORTAL_REQ_F_COUNTED;
+			req->data[1] = range->aux;
+		}
+		break;
+	}
+	/* no match: as any other write, so that nothing is silently lost */
+	region_post(pv, region, req);
+}
+
+/**
+ * portal_region_write - the guest writes a register
+ * @pv: the vCPU
+ * @region: the region
+ * @offset: of the access, which lies in the region
+ * @len: bytes
+ * @val: the value
+ *
+ * Return: 0, or -EOPNOTSUPP: let the VMM have it.
+ */
+int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u32 offset,
+			u32 len, const void *val)
+{
+	const struct portal_range *range = range_find(region, offset);
+	u32 attr = attr_of(range);
+	struct portal_request req;
+	struct portal_sync *sync;
+	u64 value = 0, pos;
+
+	if (READ_ONCE(region->t.dead))
+		return 0;
+	memcpy(&value, val, min_t(u32, len, 8));
+	if (is_sync(attr) && pv->gated && sync_retire(pv, region, offset, len, value))
+		return 0;
+
+	portal_request_init(&req, pv, &region->t, region->bus_nr == PORTAL_BUS_PIO ?
+				      PORTAL_KIND_PIO : PORTAL_KIND_MMIO);
+	req.flags |= PORTAL_REQ_F_WRITE;
+	req.addr = offset;
+	req.len = len;
+	req.data[0] = value;
+
+	switch (attr) {
+	case PORTAL_ATTR_ACK:
+		atomic_andnot((u32)value, (atomic_t *)(region->shadow + range->aux));
+		if (range->flags & PORTAL_RANGE_F_POST)
+			region_post(pv, region, &req);
+		return 0;
+	case PORTAL_ATTR_DOORBELL:
+		ring_doorbells(pv, region, &req);
+		return 0;
+	case PORTAL_ATTR_SYNC:
+	case PORTAL_ATTR_CALL:
+		pos = region_post(pv, region, &req);
+		if (!pos)
+			return 0;
+		if (!pv->gated) {
+			portal_fence_wait(pv, &region->t, pos, &req, true);
+			return 0;
+		}
+		sync = sync_new(pv);
+		*sync = (struct portal_sync){
+			.region = region, .offset = offset, .len = len, .value = value, .pos = pos,
+		};
+		pv->posted = sync;
+		return 0;
+	}
+	region_post(pv, region, &req);
+	return 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * kvm.h - functions of kvm.ko that it does not export to us
+ *
+ * Newer kernels restrict KVM's exports to kvm-intel and kvm-amd. Each function
+ * is looked up by name at load and called through a static call: a direct
+ * call, as an indirect one would trap where IBT sealed the function. A NULL
+ * static call must never be made: portal_features says what was found.
+ */
+#ifndef _PORTAL_KVM_H
+#define _PORTAL_KVM_H
+
+#include <linux/kvm_host.h>
+#include <linux/static_call.h>
+#include <kvm/iodev.h>
+
+struct file;
+
+/* prototypes only: X(name, return type, arguments, feature bit or 0: required) */
+#define PORTAL_KVM_SYMBOLS(X)								\
+	X(file_is_kvm, bool, (struct file *file), 0)					\
+	X(kvm_vcpu_halt, void, (struct kvm_vcpu *vcpu), 0)				\
+	X(kvm_vcpu_wake_up, bool, (struct kvm_vcpu *vcpu), 0)				\
+	X(kvm_skip_emulated_instruction, int, (struct kvm_vcpu *vcpu), 0)		\
+	X(kvm_emulate_hypercall, int, (struct kvm_vcpu *vcpu), 0)			\
+	X(kvm_get_segment, void,							\
+	  (struct kvm_vcpu *vcpu, struct kvm_segment *var, int seg), 0)			\
+	X(kvm_get_linear_rip, unsigned long, (struct kvm_vcpu *vcpu), PORTAL_FEAT_GATE)	\
+	X(kvm_mmu_page_fault, int,							\
+	  (struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code, void *insn, int insn_len),	\
+	  PORTAL_FEAT_GATE)								\
+	X(kvm_io_bus_register_dev, int,							\
+	  (struct kvm *kvm, enum kvm_bus bus, gpa_t addr, int len,			\
+	   struct kvm_io_device *dev), PORTAL_FEAT_MMIO | PORTAL_FEAT_PIO)		\
+	X(kvm_io_bus_unregister_dev, int,						\
+	  (struct kvm *kvm, enum kvm_bus bus, struct kvm_io_device *dev),		\
+	  PORTAL_FEAT_MMIO | PORTAL_FEAT_PIO)						\
+	X(kvm_irqfd, int, (struct kvm *kvm, struct kvm_irqfd *args), PORTAL_FEAT_IRQ_GSI)
+
+#define PORTAL_KVM_DECLARE(name, ret, args, feature)	\
+	ret portal_proto_##name args;			\
+	DECLARE_STATIC_CALL(portal_##name, portal_proto_##name);
+PORTAL_KVM_SYMBOLS(PORTAL_KVM_DECLARE)
+#undef PORTAL_KVM_DECLARE
+
+#define kvm_call(name)	static_call(portal_##name)
+
+#endif /* _PORTAL_KVM_H */

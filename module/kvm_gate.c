@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kvm_gate.c - ftrace hooks on KVM's exit handlers
+ *
+ * As live patching does, a handler looks whether an exit is ours and if so
+ * lets our function run in place of KVM's; every other exit runs KVM's code
+ * untouched. A hook is registered only while some VM needs it.
+ *
+ * Built with -fno-optimize-sibling-calls: when our function calls KVM's, the
+ * handler knows by the return address not to send it back to us.
+ */
+#include <linux/ftrace.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include "compat.h"
+#include "kvm.h"
+#include "portal.h"
+#include "vm.h"
+
+/* Context: preemption off, which is RCU's read side; VMs are freed by RCU. */
+static __always_inline struct portal_vm *vm_look(const struct kvm *kvm)
+{
+	struct portal_vm *vm;
+
+	hlist_for_each_entry_rcu_notrace(vm, portal_vm_bucket(kvm), node)
+		if (vm->key == kvm)
+			return vm;
+	return NULL;
+}
+
+static __always_inline bool in_guest_mode(const struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.hflags & HF_GUEST_MASK;
+}
+
+/* ---- hypercalls --------------------------------------------------------- */
+
+static void hypercall_read(struct kvm_vcpu *vcpu, struct portal_hypercall *hc)
+{
+	unsigned long *regs = vcpu->arch.regs;
+	struct kvm_segment cs, ss;
+	u64 mask = U64_MAX;
+
+	kvm_call(kvm_get_segment)(vcpu, &ss, VCPU_SREG_SS);
+	hc->cpl = ss.dpl;
+	hc->nr = regs[VCPU_REGS_RAX];
+	hc->call_id = regs[VCPU_REGS_RAX] >> 32;
+	if (!vcpu->arch.guest_state_protected) {
+		kvm_call(kvm_get_segment)(vcpu, &cs, VCPU_SREG_CS);
+		if (!(vcpu->arch.efer & EFER_LMA) || !cs.l) {
+			mask = U32_MAX;
+			hc->call_id = (u32)regs[VCPU_REGS_RDI];
+		}
+	}
+	hc->args[0] = regs[VCPU_REGS_RBX] & mask;
+	hc->args[1] = regs[VCPU_REGS_RCX] & mask;
+	hc->args[2] = regs[VCPU_REGS_RDX] & mask;
+	hc->args[3] = regs[VCPU_REGS_RSI] & mask;
+	hc->value = 0;
+}
+
+static noinline int hypercall_exit(struct kvm_vcpu *vcpu)
+{
+	int idx = srcu_read_lock(&portal_srcu), ret;
+	enum portal_step step = PORTAL_PASS;
+	struct portal_vcpu *pv = NULL;
+	struct portal_hypercall hc;
+	struct portal_vm *vm;
+
+	vm = portal_vm_find(vcpu->kvm);
+	if (vm)
+		pv = portal_vcpu_get(vm, vcpu->vcpu_idx, vcpu);
+	if (pv) {
+		pv->srcu_idx = idx;
+		hypercall_read(vcpu, &hc);
+		step = portal_hypercall(pv, &hc);
+		idx = pv->srcu_idx;
+	}
+	/* VMGEXIT is a trap: not skipping it would not execute it again */
+	if (step == PORTAL_RESTART && vcpu->arch.guest_state_protected) {
+		hc.value = -PORTAL_EAGAIN;
+		step = PORTAL_RETIRE;
+	}
+	switch (step) {
+	case PORTAL_RETIRE:
+		vcpu->arch.regs[VCPU_REGS_RAX] = hc.value;
+		ret = kvm_call(kvm_skip_emulated_instruction)(vcpu);
+		break;
+	case PORTAL_RESTART:
+		ret = 1;	/* KVM sees to signals and interrupts, then again */
+		break;
+	default:
+		ret = kvm_call(kvm_emulate_hypercall)(vcpu);
+	}
+	srcu_read_unlock(&portal_srcu, idx);
+	return ret;
+}
+
+static void notrace hypercall_handler(unsigned long ip, unsigned long parent_ip,
+				      struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct kvm_vcpu *vcpu = (void *)portal_ftrace_arg(fregs, 0);
+	u32 nr = vcpu->arch.regs[VCPU_REGS_RAX];
+	struct portal_vm *vm;
+	bool ours;
+
+	if (in_guest_mode(vcpu) || within_module(parent_ip, THIS_MODULE))
+		return;
+	preempt_disable_notrace();
+	vm = vm_look(vcpu->kvm);
+	ours = vm && nr >= READ_ONCE(vm->hc_first) && nr <= READ_ONCE(vm->hc_last);
+	preempt_enable_notrace();
+	if (ours)
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)hypercall_exit);
+}
+
+/* ---- MMIO that waits ---------------------------------------------------- */
+
+/* A plain store changed nothing but RIP, so it can be done again. */
+static bool only_rip_changed(const struct kvm_vcpu *vcpu, const unsigned long *old)
+{
+	unsigned long len = vcpu->arch.regs[VCPU_REGS_RIP] - old[VCPU_REGS_RIP];
+
+	return len - 1 < 15 && !memcmp(vcpu->arch.regs, old, VCPU_REGS_RIP * sizeof(*old));
+}
+
+static void rip_restore(struct kvm_vcpu *vcpu, unsigned long rip)
+{
+	vcpu->arch.regs[VCPU_REGS_RIP] = rip;
+	__set_bit(VCPU_REGS_RIP, (unsigned long *)&vcpu->arch.regs_avail);
+	__set_bit(VCPU_REGS_RIP, (unsigned long *)&vcpu->arch.regs_dirty);
+}
+
+static int access_run(struct portal_vcpu *pv, gpa_t gpa, u64 error_code, void *insn, int insn_len)
+{
+	struct kvm_vcpu *vcpu = pv->arch;
+	unsigned long old[VCPU_REGS_RIP + 1];
+	bool can_restart;
+	int ret;
+
+	kvm_call(kvm_get_linear_rip)(vcpu);	/* brings RIP into regs[] */
+	memcpy(old, vcpu->arch.regs, sizeof(old));
+	/* the device's own callbacks are in portal_srcu again */
+	portal_leave(pv);
+	ret = kvm_call(kvm_mmu_page_fault)(vcpu, gpa, error_code, insn, insn_len);
+	portal_reenter(pv);
+	can_restart = ret == 1 && only_rip_changed(vcpu, old);
+	if (portal_region_after(pv, can_restart) == PORTAL_RESTART)
+		rip_restore(vcpu, old[VCPU_REGS_RIP]);
+	return ret;
+}
+
+static noinline int page_fault_exit(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code, void *insn,
+				    int insn_len)
+{
+	/* nested paging and EPT violations say which way; a misconfiguration does not */
+	bool known = error_code & ~(u64)PFERR_RSVD_MASK;
+	bool write = error_code & PFERR_WRITE_MASK;
+	struct portal_region *region = NULL;
+	int idx = srcu_read_lock(&portal_srcu), ret;
+	struct portal_vcpu *pv = NULL;
+	struct portal_vm *vm;
+
+	vm = portal_vm_find(vcpu->kvm);
+	if (vm && !READ_ONCE(vm->gone))
+		region = portal_region_find(vm, PORTAL_BUS_MMIO, gpa);
+	if (region)
+		pv = portal_vcpu_get(vm, vcpu->vcpu_idx, vcpu);
+	if (!pv || (!known && !portal_region_guess(pv, region, gpa - region->gpa, &write))) {
+		ret = kvm_call(kvm_mmu_page_fault)(vcpu, gpa, error_code, insn, insn_len);
+		goto out_unlock;
+	}
+	pv->srcu_idx = idx;
+	if (portal_region_before(pv, region, gpa - region->gpa, write) == PORTAL_RESTART)
+		ret = 1;
+	else
+		ret = access_run(pv, gpa, error_code, insn, insn_len);
+	idx = pv->srcu_idx;
+out_unlock:
+	srcu_read_unlock(&portal_srcu, idx);
+	return ret;
+}
+
+static void notrace page_fault_handler(unsigned long ip, unsigned long parent_ip,
+				       struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct kvm_vcpu *vcpu = (void *)portal_ftrace_arg(fregs, 0);
+	u64 gpa = portal_ftrace_arg(fregs, 1);
+	struct portal_vm *vm;
+	bool ours;
+
+	/* with shadow paging it is no guest-physical address */
+	if (in_guest_mode(vcpu) || !vcpu->arch.mmu->root_role.direct ||
+	    within_module(parent_ip, THIS_MODULE))
+		return;
+	preempt_disable_notrace();
+	vm = vm_look(vcpu->kvm);
+	ours = vm && gpa >= READ_ONCE(vm->gate_first) && gpa <= READ_ONCE(vm->gate_last);
+	preempt_enable_notrace();
+	if (ours)
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)page_fault_exit);
+}
+
+/* ---- on and off --------------------------------------------------------- */
+
+/* PERMANENT: with ftrace_enabled=0 the hooks would silently be gone. */
+#define GATE(_gate, _symbol, _handler)						\
+	[_gate] = {								\
+		.symbol = _symbol,						\
+		.ops = {							\
+			.func = _handler,					\
+			.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT, \
+		},								\
+	}
+
+static DEFINE_MUTEX(gates_mutex);
+static struct {
+	char *symbol;
+	struct ftrace_ops ops;
+	unsigned int users;
+	bool filtered;
+} gates[] = {
+	GATE(PORTAL_GATE_HYPERCALL, "kvm_emulate_hypercall", hypercall_handler),
+	GATE(PORTAL_GATE_MMIO, "kvm_mmu_page_fault", page_fault_handler),
+};
+
+static_assert(ARRAY_SIZE(gates) == PORTAL_GATE_NR);
+
+/**
+ * portal_gate_set - one more or one less user of a hook
+ * @gate: the hook
+ * @on: one more
+ *
+ * Context: process; the first and the last user patch kernel text.
+ * Return: 0, -EBUSY (somebody else modifies that function), -errno.
+ */
+int portal_gate_set(enum portal_gate gate, bool on)
+{
+	int ret = 0;
+
+	mutex_lock(&gates_mutex);
+	if (!on) {
+		if (!--gates[gate].users)
+			ret = unregister_ftrace_function(&gates[gate].ops);
+		WARN_ON_ONCE(ret);
+		goto out_unlock;
+	}
+	if (gates[gate].users++)
+		goto out_unlock;
+	if (!gates[gate].filtered)
+		ret = ftrace_set_filter(&gates[gate].ops, (unsigned char *)gates[gate].symbol,
+					strlen(gates[gate].symbol), 1);
+	gates[gate].filtered = !ret;
+	if (!ret)
+		ret = register_ftrace_function(&gates[gate].ops);
+	if (ret) {
+		gates[gate].users--;
+		pr_err("cannot hook %s(): %d%s\n", gates[gate].symbol, ret,
+		       ret == -EBUSY ? ", a live patch or another module has it" : "");
+	}
+out_unlock:
+	mutex_unlock(&gates_mutex);
+	return ret;
+}
+
+/**
+ * portal_gate_exit - nobody is in this module's text any more
+ *
+ * The hooks are off, and unregistering them waited for threads that were on
+ * their way in. This waits for those inside, then for those on their way out.
+ */
+void portal_gate_exit(void)
+{
+	synchronize_srcu(&portal_srcu);
+	synchronize_rcu_tasks();
+	rcu_barrier();
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * post.c - requests enter a queue; those who wait for its head
+ */
+#include <linux/ktime.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include "portal.h"
+#include "trace.h"
+
+/* Somebody to tell that there is an entry? */
+static void wake_owner(struct portal_queue *queue)
+{
+	lockdep_assert_held(&queue->lock);
+	if (queue->cmd) {
+		queue->nr_wakeups++;
+		portal_uring_complete(queue, queue->tail - queue->cmd_seen);
+	}
+	/* pairs with the barrier of the sleeper's set_current_state() */
+	if (wq_has_sleeper(&queue->wait)) {
+		queue->nr_wakeups++;
+		wake_up_interruptible_all(&queue->wait);
+	}
+}
+
+/* Room for one more? If not, ask the owner to say when it moves on. */
+static bool have_room(struct portal_queue *queue, u32 flag)
+{
+	if (!portal_ring_full(queue))
+		return true;
+	portal_ring_head(queue);
+	if (!portal_ring_full(queue))
+		return true;
+	portal_ring_flag(queue, flag, true);
+	portal_ring_head(queue);
+	return !portal_ring_full(queue);
+}
+
+/**
+ * portal_queue_post - a request without an answer
+ * @queue: the queue
+ * @req: filled but for id and time
+ * @pos: (out) where head must be: for it to be consumed if 0 is returned, for
+ *	there to be room if -EAGAIN
+ *
+ * Context: the guest's side; atomic.
+ * Return: 0, -EAGAIN (full), -ENODEV (nobody will ever read it).
+ */
+int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u64 *pos)
+{
+	struct portal_vm *vm = queue->client->vm;
+	int ret = -ENODEV;
+
+	req->id = atomic64_inc_return(&vm->next_id);
+	req->time_ns = ktime_get_ns();
+	spin_lock(&queue->lock);
+	if (queue->dead || queue->failed)
+		goto out_unlock;
+	ret = -EAGAIN;
+	/* calls that wait for room came before */
+	if (queue->backlog || !have_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
+		*pos = queue->tail + 1 - queue->entries;
+		goto out_unlock;
+	}
+	portal_ring_write(queue, req);
+	*pos = queue->tail;
+	wake_owner(queue);
+	ret = 0;
+out_unlock:
+	if (ret == -ENODEV)
+		*pos = 0;
+	spin_unlock(&queue->lock);
+	if (!ret)
+		trace_portal_request(req);
+	return ret;
+}
+
+/**
+ * portal_queue_drop - count a posted request that is given up
+ * @queue: the queue
+ */
+void portal_queue_drop(struct portal_queue *queue)
+{
+	atomic64_inc(&queue->client->vm->stats.dropped);
+	spin_lock(&queue->lock);
+	queue->nr_dropped++;
+	WRITE_ONCE(queue->ring->dropped, (u32)queue->nr_dropped);
+	spin_unlock(&queue->lock);
+}
+
+/**
+ * portal_queue_call - a call enters the ring, or waits in line for room
+ * @queue: the queue
+ * @call: NEW; under vm->lock
+ *
+ * Return: 0 or -ENODEV.
+ */
+int portal_queue_call(struct portal_queue *queue, struct portal_call *call)
+{
+	int ret = -ENODEV;
+
+	lockdep_assert_held(&queue->client->vm->lock);
+	INIT_LIST_HEAD(&call->queue_node);
+	spin_lock(&queue->lock);
+	if (queue->dead || queue->failed)
+		goto out_unlock;
+	list_add_tail(&call->queue_node, &queue->calls);
+	if (!queue->backlog && have_room(queue, PORTAL_RING_F_OVERFLOW)) {
+		call->pos = queue->tail;
+		call->state = PORTAL_CALL_QUEUED;
+		portal_ring_write(queue, &call->req);
+	} else {
+		queue->backlog++;
+		portal_ring_flag(queue, PORTAL_RING_F_OVERFLOW, true);
+	}
+	wake_owner(queue);
+	ret = 0;
+out_unlock:
+	spin_unlock(&queue->lock);
+	return ret;
+}
+
+static void refill(struct portal_queue *queue)
+{
+	struct portal_vm *vm = queue->client->vm;
+	struct portal_call *call;
+
+	spin_lock(&vm->lock);
+	spin_lock(&queue->lock);
+	list_for_each_entry(call, &queue->calls, queue_node) {
+		if (call->state != PORTAL_CALL_NEW)
+			continue;
+		if (!have_room(queue, PORTAL_RING_F_OVERFLOW))
+			break;
+		call->pos = queue->tail;
+		call->state = PORTAL_CALL_QUEUED;
+		queue->backlog--;
+		portal_ring_write(queue, &call->req);
+	}
+	if (!queue->backlog)
+		portal_ring_flag(queue, PORTAL_RING_F_OVERFLOW, false);
+	wake_owner(queue);
+	spin_unlock(&queue->lock);
+	spin_unlock(&vm->lock);
+}
+
+/**
+ * portal_queue_consumed - the owner says that head may have moved
+ * @queue: the queue
+ *
+ * Context: process; no spinlock held.
+ */
+void portal_queue_consumed(struct portal_queue *queue)
+{
+	struct portal_vm *vm = queue->client->vm;
+	struct portal_vcpu *pv;
+	bool backlog;
+
+	spin_lock(&queue->lock);
+	portal_ring_head(queue);
+	list_for_each_entry(pv, &queue->fences, fence_node)
+		if (pv->fence_pos <= queue->head)
+			vm->ops->wake(pv);
+	if (list_empty(&queue->fences))
+		portal_ring_flag(queue, PORTAL_RING_F_NEED_COMMIT, false);
+	backlog = queue->backlog;
+	spin_unlock(&queue->lock);
+	if (wq_has_sleeper(&vm->inplace_wq))
+		wake_up_all(&vm->inplace_wq);
+	if (backlog)
+		refill(queue);
+}
+
+/**
+ * portal_queue_lifecycle - tell a client's queues what became of the VM
+ * @client: the client
+ * @event: enum portal_lifecycle
+ * @d0: data[0]
+ * @d1: data[1]
+ *
+ * Not waited for: a queue that is full counts it as dropped.
+ */
+void portal_queue_lifecycle(struct portal_client *client, u32 event, u64 d0, u64 d1)
+{
+	struct portal_request req = {
+		.kind = PORTAL_KIND_LIFECYCLE,
+		.addr = event,
+		.data = { d0, d1 },
+	};
+	struct portal_queue *queue;
+	unsigned long i;
+	u64 pos;
+
+	rcu_read_lock();	/* queues are freed by RCU */
+	xa_for_each(&client->queues, i, queue)
+		if (queue->flags & PORTAL_QUEUE_F_LIFECYCLE &&
+		    portal_queue_post(queue, &req, &pos) == -EAGAIN)
+			portal_queue_drop(queue);
+	rcu_read_unlock();
+}
+
+/* ---- waiting for head --------------------------------------------------- */
+
+static bool fence_passed(struct portal_queue *queue, u64 pos)
+{
+	lockdep_assert_held(&queue->lock);
+	portal_ring_head(queue);
+	return queue->head >= pos || queue->dead || queue->failed;
+}
+
+/**
+ * portal_fence_passed - is head there?
+ * @pv: the vCPU
+ * @queue: the queue
+ * @pos: position
+ */
+bool portal_fence_passed(struct portal_vcpu *pv, struct portal_queue *queue, u64 pos)
+{
+	bool passed;
+
+	spin_lock(&queue->lock);
+	passed = fence_passed(queue, pos);
+	spin_unlock(&queue->lock);
+	return passed;
+}
+
+static bool fence_open(struct portal_vcpu *pv)
+{
+	/* in place, the bus keeps the region until we are out */
+	return READ_ONCE(pv->vm->gone) || READ_ONCE(pv->fence_t->dead) ||
+	       ktime_get_ns() >= pv->wait_deadline ||
+	       portal_fence_passed(pv, pv->fence_q, pv->fence_pos);
+}
+
+static void fence_sleep(struct portal_vcpu *pv, bool inplace)
+{
+	struct portal_vm *vm = pv->vm;
+
+	if (!inplace) {
+		portal_park(pv);
+		return;
+	}
+	portal_leave(pv);
+	wait_event_killable_timeout(vm->inplace_wq, fence_open(pv),
+				    nsecs_to_jiffies(PORTAL_MAX_TIMEOUT_NS));
+	portal_reenter(pv);
+}
+
+/**
+ * portal_fence_wait - wait until head is at @pos, no longer than @t allows
+ * @pv: the vCPU
+ * @t: hook or region; not used after sleeping
+ * @pos: position
+ * @key: what is waited for: a new one starts a new deadline
+ * @inplace: the instruction can't restart
+ *
+ * Context: the vCPU's thread, in portal_srcu, which is left meanwhile.
+ * Return: true: it is there, or its time is over; false: left early, restart.
+ */
+bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u64 pos,
+		       const void *key, bool inplace)
+{
+	struct portal_queue *queue = t->queue;
+	struct portal_vm *vm = pv->vm;
+	bool passed;
+
+	if (pv->wait_key != key || pv->wait_pos != pos) {
+		pv->wait_key = key;
+		pv->wait_pos = pos;
+		pv->wait_deadline = ktime_get_ns() + t->timeout_ns;
+	} else if (ktime_get_ns() >= pv->wait_deadline) {
+		atomic64_inc(&vm->stats.timeouts);
+		goto out_passed;
+	}
+
+	spin_lock(&queue->lock);
+	passed = fence_passed(queue, pos);
+	if (!passed) {
+		kref_get(&queue->ref);
+		pv->fence_q = queue;
+		pv->fence_t = t;
+		pv->fence_pos = pos;
+		list_add_tail(&pv->fence_node, &queue->fences);
+		portal_ring_flag(queue, PORTAL_RING_F_NEED_COMMIT, true);
+		passed = fence_passed(queue, pos);
+	}
+	spin_unlock(&queue->lock);
+	if (!pv->fence_q)
+		goto out_passed;
+
+	if (!passed) {
+		WRITE_ONCE(pv->fence_deadline, pv->wait_deadline);
+		spin_lock(&vm->lock);
+		portal_timeout_arm(vm, pv->wait_deadline);
+		spin_unlock(&vm->lock);
+		fence_sleep(pv, inplace);
+		WRITE_ONCE(pv->fence_deadline, 0);
+	}
+
+	spin_lock(&queue->lock);
+	list_del_init(&pv->fence_node);
+	if (list_empty(&queue->fences))
+		portal_ring_flag(queue, PORTAL_RING_F_NEED_COMMIT, false);
+	passed = fence_passed(queue, pos);
+	spin_unlock(&queue->lock);
+	pv->fence_q = NULL;
+	portal_queue_put(queue);
+	if (passed)
+		goto out_passed;
+	if (inplace) {
+		if (ktime_get_ns() >= pv->wait_deadline)
+			atomic64_inc(&vm->stats.timeouts);
+		goto out_passed;	/* or killed: nothing will come */
+	}
+	atomic64_inc(&vm->stats.restarts);
+	return false;
+
+out_passed:
+	pv->wait_key = NULL;
+	return true;
+}

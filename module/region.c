@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * region.c - device registers: claim, describe, give back
+ */
+#include <linux/eventfd.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/rculist.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+#include "portal.h"
+
+#define RANGE_F_ALL	(PORTAL_RANGE_F_POST | PORTAL_RANGE_F_COUNT | \
+			 PORTAL_RANGE_F_DATAMATCH | PORTAL_RANGE_F_EVENTFD)
+
+static void region_free(struct kref *ref)
+{
+	struct portal_region *region = container_of(ref, struct portal_region, ref);
+	u32 i;
+
+	for (i = 0; i < region->nr_ranges; i++)
+		if (region->ranges[i].eventfd)
+			eventfd_ctx_put(region->ranges[i].eventfd);
+	if (region->t.queue)
+		portal_queue_put(region->t.queue);
+	vfree(region->shadow);
+	kfree(region);
+}
+
+void portal_region_put(struct portal_region *region)
+{
+	kref_put(&region->ref, region_free);
+}
+
+/* Which flags make sense for an attribute. */
+static u32 attr_flags(u32 attr)
+{
+	switch (attr) {
+	case PORTAL_ATTR_ACK:
+		return PORTAL_RANGE_F_POST;
+	case PORTAL_ATTR_DOORBELL:
+		return PORTAL_RANGE_F_COUNT | PORTAL_RANGE_F_DATAMATCH | PORTAL_RANGE_F_EVENTFD;
+	}
+	return 0;
+}
+
+static int range_set(struct portal_region *region, struct portal_range *range,
+		     const struct portal_region_range *arg)
+{
+	bool aux = arg->attr == PORTAL_ATTR_ACK || arg->flags & PORTAL_RANGE_F_COUNT;
+	u32 last;
+
+	if (arg->attr > PORTAL_ATTR_CALL || arg->flags & ~RANGE_F_ALL)
+		return -EOPNOTSUPP;
+	if (arg->__reserved || !arg->len || arg->flags & ~attr_flags(arg->attr))
+		return -EINVAL;
+	if (arg->width && (arg->width > 8 || !is_power_of_2(arg->width)))
+		return -EINVAL;
+	if (check_add_overflow(arg->offset, arg->len - 1, &last))
+		return -EOVERFLOW;
+	if (last >= region->len)
+		return -EINVAL;
+	if (arg->aux && !aux)
+		return -EINVAL;
+	if (aux && (arg->aux & 3 || arg->aux > region->shadow_size - 4))
+		return -EINVAL;
+	if (!!(arg->flags & PORTAL_RANGE_F_EVENTFD) != (arg->eventfd >= 0))
+		return -EINVAL;
+	if (!(arg->flags & PORTAL_RANGE_F_DATAMATCH) && arg->datamatch)
+		return -EINVAL;
+
+	range->offset = arg->offset;
+	range->len = arg->len;
+	range->attr = arg->attr;
+	range->flags = arg->flags;
+	range->aux = arg->aux;
+	range->width = arg->width;
+	range->datamatch = arg->datamatch;
+	if (arg->flags & PORTAL_RANGE_F_EVENTFD) {
+		struct eventfd_ctx *ctx = eventfd_ctx_fdget(arg->eventfd);
+
+		if (IS_ERR(ctx))
+			return PTR_ERR(ctx) == -EINVAL ? -ENXIO : PTR_ERR(ctx);
+		range->eventfd = ctx;
+	}
+	if (arg->attr == PORTAL_ATTR_FENCED || arg->attr == PORTAL_ATTR_SYNC ||
+	    arg->attr == PORTAL_ATTR_CALL)
+		region->gated = true;
+	return 0;
+}
+
+/* Two ranges on one byte must both be datamatch doorbells. */
+static int range_conflict(const struct portal_region *region, u32 nr)
+{
+	const struct portal_range *a = &region->ranges[nr], *b;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		b = &region->ranges[i];
+		if (a->offset >= b->offset + b->len || b->offset >= a->offset + a->len)
+			continue;
+		if (!(a->flags & b->flags & PORTAL_RANGE_F_DATAMATCH))
+			return -EEXIST;
+	}
+	return 0;
+}
+
+static int ranges_get(struct portal_region *region, const struct portal_region_add *arg)
+{
+	const struct portal_region_range __user *uranges = u64_to_user_ptr(arg->ranges_uptr);
+	struct portal_region_range range;
+	u32 i;
+	int ret;
+
+	for (i = 0; i < arg->nr_ranges; i++) {
+		if (copy_from_user(&range, &uranges[i], sizeof(range)))
+			return -EFAULT;
+		ret = range_set(region, &region->ranges[i], &range);
+		if (ret)
+			return ret;
+		region->nr_ranges++;	/* so that region_free() puts the eventfd */
+		ret = range_conflict(region, i);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static struct portal_region *region_alloc(const struct portal_region_add *arg)
+{
+	struct portal_region *region;
+	int ret;
+
+	region = kzalloc(struct_size(region, ranges, arg->nr_ranges), GFP_KERNEL_ACCOUNT);
+	if (!region)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&region->ref);
+	region->bus_nr = arg->bus;
+	region->gpa = arg->gpa;
+	region->len = arg->len;
+	region->shadow_size = PAGE_ALIGN(arg->len);
+	/* aux words of a region that fills its pages need room too */
+	if (region->shadow_size - region->len < 256)
+		region->shadow_size += PAGE_SIZE;
+	region->shadow = vmalloc_user(region->shadow_size);
+	if (!region->shadow) {
+		ret = -ENOMEM;
+		goto out_put;
+	}
+	ret = ranges_get(region, arg);
+	if (ret)
+		goto out_put;
+	return region;
+
+out_put:
+	portal_region_put(region);
+	return ERR_PTR(ret);
+}
+
+static int region_check(const struct portal_vm_file *vf, const struct portal_region_add *arg)
+{
+	u64 last;
+
+	if (arg->flags || arg->bus > PORTAL_BUS_PIO)
+		return -EOPNOTSUPP;
+	if (arg->__reserved || !arg->len || arg->len > PORTAL_MAX_REGION)
+		return -EINVAL;
+	if (check_add_overflow(arg->gpa, arg->len - 1, &last))
+		return -EOVERFLOW;
+	if (arg->bus == PORTAL_BUS_PIO && last > 0xffff)
+		return -EINVAL;
+	if (arg->nr_ranges > PORTAL_MAX_RANGES)
+		return -ENOSPC;
+	if (!portal_client_may(vf, arg->bus == PORTAL_BUS_PIO ? PORTAL_RIGHT_PIO :
+								PORTAL_RIGHT_MMIO))
+		return -EPERM;
+	return 0;
+}
+
+static void region_link(struct portal_region *region, bool link)
+{
+	struct portal_vm *vm = region->client->vm;
+
+	mutex_lock(&vm->hooks_lock);
+	if (link)
+		list_add_tail_rcu(&region->node, &vm->regions);
+	else
+		list_del_rcu(&region->node);
+	portal_vm_bounds(vm);
+	mutex_unlock(&vm->hooks_lock);
+}
+
+/* A later region may be at the same place in memory. */
+static void forget_syncs(struct portal_vm *vm, const struct portal_region *region)
+{
+	struct portal_vcpu *pv;
+	unsigned long i;
+	int n;
+
+	xa_for_each(&vm->vcpus, i, pv)
+		for (n = 0; n < PORTAL_SYNC_SLOTS; n++)
+			if (pv->sync[n].region == region)
+				WRITE_ONCE(pv->sync[n].region, NULL);
+}
+
+/* MMIO that must wait does so in front of the emulator. */
+static bool wants_gate(const struct portal_region *region)
+{
+	return region->gated && region->bus_nr == PORTAL_BUS_MMIO;
+}
+
+int portal_region_ioctl_add(struct portal_vm_file *vf, struct portal_region_add *arg)
+{
+	struct portal_client *client = vf->client;
+	struct portal_vm *vm = client->vm;
+	struct portal_region *region;
+	int ret;
+
+	ret = region_check(vf, arg);
+	if (ret)
+		return ret;
+	region = region_alloc(arg);
+	if (IS_ERR(region))
+		return PTR_ERR(region);
+	region->client = client;
+
+	mutex_lock(&client->lock);
+	ret = -ENODEV;
+	if (client->dead)
+		goto out_unlock;
+	ret = portal_target_init(client, &region->t, arg->queue_id, arg->cookie, arg->timeout_ns,
+				 arg->timeout_value, arg->on_timeout, arg->policy);
+	if (ret)
+		goto out_unlock;
+	ret = -ENOSPC;
+	if (client->nr_regions >= PORTAL_MAX_HOOKS)
+		goto out_unlock;
+	ret = xa_alloc(&client->regions, &region->t.id, region, XA_LIMIT(1, 0xffff),
+		       GFP_KERNEL_ACCOUNT);
+	if (ret) {
+		ret = ret == -EBUSY ? -ENOSPC : ret;
+		goto out_unlock;
+	}
+	region->shadow_off = PORTAL_MMAP_OFF(PORTAL_MMAP_SHADOW, region->t.id);
+	if (wants_gate(region)) {
+		ret = vm->ops->gate(vm, PORTAL_GATE_MMIO, true);
+		if (ret)
+			goto out_erase;
+	}
+	/* in the list first: on the bus, an access may come at once */
+	region_link(region, true);
+	ret = vm->ops->bus_add(region);
+	if (ret)
+		goto out_unlink;
+	client->nr_regions++;
+	arg->out_region_id = region->t.id;
+	arg->out_shadow_off = region->shadow_off;
+	arg->out_shadow_size = region->shadow_size;
+	mutex_unlock(&client->lock);
+	return 0;
+
+out_unlink:
+	region_link(region, false);
+	portal_target_kill(vm, &region->t);
+	if (wants_gate(region))
+		vm->ops->gate(vm, PORTAL_GATE_MMIO, false);
+out_erase:
+	xa_erase(&client->regions, region->t.id);
+out_unlock:
+	mutex_unlock(&client->lock);
+	portal_region_put(region);
+	return ret;
+}
+
+/**
+ * portal_region_remove - off the bus, unlinked, freed with the last reference
+ * @region: already out of its client's table
+ *
+ * Context: process, client->lock held.
+ */
+void portal_region_remove(struct portal_region *region)
+{
+	struct portal_client *client = region->client;
+	struct portal_vm *vm = client->vm;
+
+	/* those who wait in the region go first, or the bus would wait for them */
+	region_link(region, false);
+	WRITE_ONCE(region->t.dead, true);
+	portal_vm_wake_all(vm);
+	portal_target_kill(vm, &region->t);
+	vm->ops->bus_del(region);
+	synchronize_srcu(&portal_srcu);
+	forget_syncs(vm, region);
+	if (wants_gate(region))
+		vm->ops->gate(vm, PORTAL_GATE_MMIO, false);
+	portal_region_put(region);
+}
+
+int portal_region_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg)
+{
+	struct portal_client *client = vf->client;
+	struct portal_region *region;
+	int ret = 0;
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (arg->__reserved)
+		return -EINVAL;
+	mutex_lock(&client->lock);
+	region = xa_load(&client->regions, arg->id);
+	if (!region)
+		ret = -ENOENT;
+	else if (!portal_client_may(vf, region->bus_nr == PORTAL_BUS_PIO ? PORTAL_RIGHT_PIO :
+									   PORTAL_RIGHT_MMIO))
+		ret = -EPERM;
+	if (!ret) {
+		xa_erase(&client->regions, arg->id);
+		client->nr_regions--;
+		portal_region_remove(region);
+	}
+	mutex_unlock(&client->lock);
+	return ret;
+}

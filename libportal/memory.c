@@ -28,22 +28,39 @@ struct portal_mem {
 ssize_t portal_mem_rwv(struct portal_vm *vm, const struct portal_mem_vec *vecs, uint32_t nr,
 		       bool write)
 {
-	ssize_t done = 0;
+	uint64_t done = 0, off = 0;	/* off: what is done of *vecs */
 	int err = 0;
 
-	while (nr && !err) {
-		uint32_t now = nr < VECS_MAX ? nr : VECS_MAX;
+	while (nr && err >= 0) {
+		struct portal_mem_vec rest;
 		struct portal_mem_rw arg = PORTAL_ARG(portal_mem_rw,
 						      .flags = write ? PORTAL_MEM_F_WRITE : 0,
 						      .vecs_uptr = ptr_to_u64(vecs),
-						      .nr_vecs = now);
+						      .nr_vecs = nr < VECS_MAX ? nr : VECS_MAX);
+		uint32_t before = nr;
 
+		if (off) {
+			rest = (struct portal_mem_vec){
+				vecs->gpa + off, vecs->uptr + off, vecs->len - off,
+			};
+			arg.vecs_uptr = ptr_to_u64(&rest);
+			arg.nr_vecs = 1;
+		}
 		err = portal_ioctl(vm->fd, PORTAL_MEM_RW, &arg);
-		done += (ssize_t)arg.out_done;
-		vecs += now;
-		nr -= now;
+		done += arg.out_done;
+		off += arg.out_done;
+		while (nr && off >= vecs->len) {
+			off -= vecs->len;
+			vecs++;
+			nr--;
+		}
+		/* a signal is no reason to give up what goes on */
+		if (err == -EINTR && arg.out_done)
+			err = 0;
+		else if (!arg.out_done && nr == before)
+			break;
 	}
-	return done || err >= 0 ? done : err;
+	return done || err >= 0 ? (ssize_t)done : err;
 }
 
 ssize_t portal_mem_read(struct portal_vm *vm, uint64_t gpa, void *buf, size_t len)

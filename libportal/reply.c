@@ -5,45 +5,49 @@
 #include "internal.h"
 #include "transport.h"
 
+/* How many replies the kernel took, or -errno. */
 static int commit(struct portal_queue *q, const struct portal_reply *reply, uint32_t nr)
 {
 	struct portal_uring_cmd arg = {
 		.replies_uptr = nr ? ptr_to_u64(reply) : 0,
 		.nr_replies = nr,
 	};
-	int err;
+	int ret;
 
 	do {
-		err = portal_ioctl(q->fd, PORTAL_QUEUE_COMMIT, &arg);
-	} while (err == -EINTR);
-	return err < 0 ? err : 0;
+		ret = portal_ioctl(q->fd, PORTAL_QUEUE_COMMIT, &arg);
+	} while (ret == -EINTR);
+	return ret;
 }
 
+/*
+ * A refused reply must not take those behind it along: the kernel stops before
+ * it, so the next commit begins with it, fails, and goes on behind it.
+ */
 int queue_commit(struct portal_queue *q, struct replies *replies)
 {
-	uint32_t i, nr = replies->nr;
-	int err, first = 0;
+	uint32_t sent = 0, left = replies->nr;
+	int ret, refused = 0;
 
-	err = commit(q, replies->reply, nr);
-	if (err == -ENODEV)
-		err = 0;	/* nobody is left to answer; the ring says so when drained */
-	if (!err)
-		q->need_commit = false;
-	else if (err != -EINVAL && err != -EOPNOTSUPP)
-		return err;
-	replies->nr = 0;
-	if (!err || nr < 2)
-		return err;
-	/*
-	 * One that the kernel refuses must not take those behind it along. The
-	 * ones before it are done: they count as stale and are skipped.
-	 */
-	for (i = 0; i < nr; i++) {
-		err = commit(q, &replies->reply[i], 1);
-		if (err && !first)
-			first = err;
-	}
-	return first;
+	do {
+		ret = commit(q, &replies->reply[sent], left);
+		if (ret == -ENODEV)
+			ret = (int)left;	/* nobody to answer; the ring says so when drained */
+		if (ret >= 0) {
+			q->need_commit = false;
+		} else if (left && (ret == -EINVAL || ret == -EOPNOTSUPP)) {
+			refused = ret;
+			ret = 1;
+		} else {
+			break;
+		}
+		sent += (uint32_t)ret < left ? (uint32_t)ret : left;
+		left = replies->nr - sent;
+	} while (left && ret);
+
+	replies->nr = left;
+	memmove(replies->reply, replies->reply + sent, left * sizeof(replies->reply[0]));
+	return refused ? refused : ret < 0 ? ret : 0;
 }
 
 static int reply_add(struct portal_queue *q, const struct portal_reply *reply)

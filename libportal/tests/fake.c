@@ -115,10 +115,9 @@ int fake_commit(const struct portal_uring_cmd *cmd)
 	if (err)
 		return -err;
 	ret = take_replies((void *)(uintptr_t)cmd->replies_uptr, cmd->nr_replies);
-	if (ret < 0 || (uint32_t)ret < cmd->nr_replies)
-		return -EOPNOTSUPP;
-	head_seen();
-	return 0;
+	if (ret >= 0)
+		head_seen();
+	return ret;
 }
 
 /* ---- ioctl ------------------------------------------------------------- */
@@ -135,6 +134,13 @@ static int mem_rw(struct portal_mem_rw *arg)
 
 		if (vec->gpa + vec->len > fake.rw_limit)
 			return -ENOENT;
+		if (fake.rw_signal && arg->out_done + vec->len > fake.rw_signal) {
+			/* a signal in the middle of this one */
+			memcpy(buf, ram, fake.rw_signal - arg->out_done);
+			arg->out_done = fake.rw_signal;
+			fake.rw_signal = 0;
+			return -EINTR;
+		}
 		if (arg->flags & PORTAL_MEM_F_WRITE)
 			memcpy(ram, buf, vec->len);
 		else

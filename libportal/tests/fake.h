@@ -59,6 +59,7 @@ struct fake {
 	unsigned int windows;
 	unsigned int maps;
 	size_t rw_limit;
+	size_t rw_signal;		/* a signal after so many bytes, once */
 	unsigned int rw_calls;
 };
 
@@ -75,7 +76,7 @@ void fake_flag(uint32_t set);
 struct portal_queue *fake_queue(uint32_t transport);
 struct portal_vm *fake_vm(void);
 
-/* Between fake.c and fake_uring.c: 0 or -errno. */
+/* Between fake.c and fake_uring.c: as the ioctl: replies taken, or -errno. */
 int fake_commit(const struct portal_uring_cmd *cmd);
 bool fake_is_queue(int fd);
 

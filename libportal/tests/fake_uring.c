@@ -30,9 +30,12 @@ static bool issue(struct io_uring_sqe *sqe, int *res)
 		memmove(fake.fetch_res, fake.fetch_res + 1, sizeof(fake.fetch_res) - sizeof(int));
 		fake.nr_fetch_res--;
 	}
-	if (!*res || *res == -ETIME)
+	if (!*res || *res == -ETIME) {
 		err = fake_commit(&cmd);
-	if (err)
+		if (err >= 0 && (uint32_t)err < cmd.nr_replies)
+			err = -EINVAL;
+	}
+	if (err < 0)
 		*res = err;
 	if (!*res)
 		*res = (int)(fake.ring->tail - cmd.seen);

@@ -196,6 +196,27 @@ static void test_copy(void **state)
 	portal_vm_close(vm);
 }
 
+static void test_copy_signal(void **state)
+{
+	struct portal_vm *vm = fake_vm();
+	char a[4] = "", b[8] = "", c[4] = "";
+	struct portal_mem_vec vecs[] = {
+		{ 0, (uintptr_t)a, 4 }, { 100, (uintptr_t)b, 8 },
+		{ 0, 0, 0 }, { 200, (uintptr_t)c, 4 },
+	};
+
+	(void)state;
+	memcpy(fake.vm_mem, "abcd", 4);
+	memcpy(fake.vm_mem + 100, "efghijkl", 8);
+	memcpy(fake.vm_mem + 200, "mnop", 4);
+	fake.rw_signal = 7;
+	assert_int_equal(portal_mem_rwv(vm, vecs, 4, false), 16);
+	assert_memory_equal(a, "abcd", 4);
+	assert_memory_equal(b, "efghijkl", 8);
+	assert_memory_equal(c, "mnop", 4);
+	portal_vm_close(vm);
+}
+
 static void test_copy_partial(void **state)
 {
 	struct portal_vm *vm = fake_vm();
@@ -222,7 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 		T(test_at_boundaries), T(test_which_slots), T(test_slot_goes_while_mapping),
-		T(test_refresh), T(test_many_slots), T(test_copy), T(test_copy_partial),
+		T(test_refresh), T(test_many_slots), T(test_copy), T(test_copy_signal), T(test_copy_partial),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,6 +166,7 @@ int portal_queue_from_fd(int fd, const struct portal_queue_opts *opts,
 			 struct portal_queue **queue);
 /* Opens the queue for another process: a raw queue fd to pass on. */
 int portal_queue_open_fd(struct portal_vm *vm, uint32_t queue_id);
+/* -EBUSY: hooks or regions still use it. */
 int portal_queue_del(struct portal_vm *vm, uint32_t queue_id);
 uint32_t portal_queue_id(const struct portal_queue *queue);
 int portal_queue_fd(const struct portal_queue *queue);

@@ -71,7 +71,8 @@ static int run_interrupt(struct portal_instance *pi, uint64_t *value)
 static void dispatch_hypercall(struct portal_instance *pi, const struct portal_request *req)
 {
 	struct portal_call call = {
-		.fn = req->addr & (PORTAL_HC_SERVICE_FNS - 1),
+		/* the numbers do not begin at a multiple of 0x100 */
+		.fn = (uint32_t)(req->addr - PORTAL_HC_SERVICE(0)) % PORTAL_HC_SERVICE_FNS,
 		.vcpu = req->vcpu,
 		.args = { req->data[0], req->data[1], req->data[2], req->data[3] },
 	};

@@ -17,12 +17,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 #include <portald/plugin.h>
 
+#ifndef LOCK_TRIES
 #define LOCK_TRIES	100
+#endif
 #define LOCK_WAIT_MS	20
 
 struct file {

@@ -78,8 +78,8 @@ LENGTH(mem_rw, VM, PORTAL_MEM_RW, portal_mem_rw, -EFAULT, [2] = 8, [4] = 1);
 LENGTH(mem_map, VM, PORTAL_MEM_MAP, portal_mem_map, -ENOENT,
        [2] = 0x70000000, [4] = 0x1000);
 LENGTH(mem_unmap, VM, PORTAL_MEM_UNMAP, portal_id, -ENOENT, [2] = 9999);
-LENGTH(irq_bind, VM, PORTAL_IRQ_BIND, portal_irq_bind, -EBADF, [2] = 5, [3] = -1, [4] = -1);
-LENGTH(irq_unbind, VM, PORTAL_IRQ_UNBIND, portal_irq_bind, -EBADF, [2] = 5, [3] = -1, [4] = -1);
+LENGTH(irq_bind, VM, PORTAL_IRQ_BIND, portal_irq_bind, -EOPNOTSUPP, [2] = 5, [3] = -1, [4] = -1);
+LENGTH(irq_unbind, VM, PORTAL_IRQ_UNBIND, portal_irq_bind, -EOPNOTSUPP, [2] = 5, [3] = -1, [4] = -1);
 LENGTH(queue_info, QUEUE_FD, PORTAL_QUEUE_INFO, portal_queue_info, 0);
 
 FIXTURE_SETUP(length)

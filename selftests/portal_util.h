@@ -23,6 +23,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <linux/portal.h>
 #include <linux/portal_guest.h>
@@ -72,6 +73,21 @@ static inline bool wait_step(__u64 start, __u64 *pause)
 		;							\
 	__ok || (cond);							\
 })
+
+/* pidfd_take: a copy of fd @fd of process @pid, or -errno. */
+static inline int pidfd_take(int pid, int fd)
+{
+	int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	int ret;
+
+	if (pidfd < 0)
+		return -errno;
+	ret = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	if (ret < 0)
+		ret = -errno;
+	close(pidfd);
+	return ret;
+}
 
 static inline int portal_ioctl(int fd, unsigned long cmd, void *arg)
 {
@@ -245,8 +261,10 @@ static inline int queue_commit(const struct queue *q, const struct portal_reply 
 {
 	struct portal_uring_cmd arg = { .replies_uptr = (uintptr_t)replies,
 					.nr_replies = nr, .seen = q->seen };
+	int ret = portal_ioctl(q->fd, PORTAL_QUEUE_COMMIT, &arg);
 
-	return portal_ioctl(q->fd, PORTAL_QUEUE_COMMIT, &arg);
+	/* it counts the replies it took: all of them, or why not */
+	return ret < 0 ? ret : (__u32)ret == nr ? 0 : -EMSGSIZE;
 }
 
 /* queue_consume: done with all that queue_next() gave. */

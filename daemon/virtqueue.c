@@ -182,9 +182,8 @@ const char *virtqueue_resume(struct virtqueue *vq, uint64_t features)
 	}
 	qsort_r(vq->resume, vq->nr_resume, sizeof(vq->resume[0]), by_counter, st);
 	vq->last_avail = (uint16_t)(used_idx + vq->nr_resume);
-	/* Nobody knows whether the last interrupt was sent. */
+	/* For what is in the ring already virtio_mmio_enable() interrupts. */
 	vq->signalled = used_idx;
-	vq->force_signal = true;
 	return NULL;
 }
 
@@ -405,10 +404,8 @@ bool virtqueue_signal(struct virtqueue *vq)
 	uint16_t event;
 
 	vq->signalled = idx;
-	if (vq->force_signal || !avail) {
-		vq->force_signal = false;
+	if (!avail)
 		return true;
-	}
 	/* Store of the used index before load of the driver's wish. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!vq->event_idx)

@@ -73,7 +73,6 @@ struct virtqueue_state {
  * @signalled: used index at the last interrupt
  * @event_idx: VIRTIO_RING_F_EVENT_IDX was negotiated
  * @indirect: VIRTIO_RING_F_INDIRECT_DESC was negotiated
- * @force_signal: the next virtqueue_signal() is true, whatever the driver says
  * @nr_resume: length of @resume
  * @resume_pos: next of them
  * @resume: heads that an earlier worker left in flight, in their order
@@ -85,7 +84,6 @@ struct virtqueue {
 	uint16_t signalled;
 	bool event_idx;
 	bool indirect;
-	bool force_signal;
 	uint16_t nr_resume;
 	uint16_t resume_pos;
 	uint16_t resume[VIRTQUEUE_NUM_MAX];
@@ -117,7 +115,7 @@ struct virtqueue_chain {
 	struct virtqueue_seg seg[VIRTQUEUE_NUM_MAX];
 };
 
-/* What the driver did wrong, for the log; the queue is of no use then. */
+/* What virtqueue_pop() found, unless it is an error. */
 #define VIRTQUEUE_EMPTY		0
 #define VIRTQUEUE_CHAIN		1
 

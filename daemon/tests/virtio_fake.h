@@ -200,6 +200,7 @@ static MAYBE_UNUSED bool drv_used(struct drv *d, uint32_t *head, uint32_t *len)
 {
 	struct vring_used_elem *e;
 
+	*head = ~0U;
 	if (__atomic_load_n(&d->vr.used->idx, __ATOMIC_SEQ_CST) == d->last_used)
 		return false;
 	e = &d->vr.used->ring[d->last_used++ & (d->vr.num - 1)];

@@ -23,7 +23,7 @@
 #define EVENT_DELAY	(HZ / 10)
 /* without interrupt */
 #define EVENT_POLL	HZ
-/* with it: only for a host that lost us, or is back; that raises no interrupt */
+/* with it: only for a host that lost us or is back, which interrupts nobody */
 #define EVENT_WATCH	(10 * HZ)
 
 static void event_work(struct work_struct *work);

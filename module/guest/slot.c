@@ -16,9 +16,8 @@
 
 /* addresses tried when the host has something else there */
 #define ENABLE_TRIES		4
-/* a plugin that dies has the host busy for a moment */
-#define DISABLE_TRIES		20
-#define DISABLE_DELAY_MS	50
+#define BUSY_TRIES		20
+#define BUSY_DELAY_MS		50
 
 /**
  * struct slot_desc - what the host has in a slot
@@ -125,20 +124,25 @@ static int read_rest(unsigned int nr, struct slot_desc *desc)
 	return serial == desc->serial ? 0 : -EAGAIN;
 }
 
-static int slot_disable(unsigned int nr)
+/* The host is busy while it puts a device to rest or restarts its plugin. */
+static s64 patient_hypercall(u32 nr, u64 a0, u64 a1, u64 a2, u64 a3)
 {
 	unsigned int tries = 0;
-	int ret;
+	s64 ret;
 
 	for (;;) {
-		ret = portal_hypercall(PORTAL_HC_BUS_DISABLE, nr, 0, 0, 0);
+		ret = portal_hypercall(nr, a0, a1, a2, a3);
 		if (ret != -EBUSY && ret != -EINTR && ret != -ETIME)
-			break;
-		if (++tries == DISABLE_TRIES)
-			break;
-		msleep(DISABLE_DELAY_MS);
+			return ret;
+		if (++tries == BUSY_TRIES)
+			return ret;
+		msleep(BUSY_DELAY_MS);
 	}
-	return ret;
+}
+
+static int slot_disable(unsigned int nr)
+{
+	return patient_hypercall(PORTAL_HC_BUS_DISABLE, nr, 0, 0, 0);
 }
 
 /* The host refuses addresses where the VMM has RAM or another device. */
@@ -148,27 +152,28 @@ static int slot_enable(struct portal_slot *slot)
 	struct portal_window *window = &slot->window;
 	unsigned int tries;
 	u64 floor = 0;
-	int ret;
+	s64 ret;
 
 	for (tries = 0; tries < ENABLE_TRIES; tries++) {
 		ret = portal_window_alloc(window, slot->name, slot->region,
 					  floor);
 		if (ret)
 			return ret;
-		ret = portal_hypercall(PORTAL_HC_BUS_ENABLE, slot->nr,
-				       lower_32_bits(window->res.start),
-				       upper_32_bits(window->res.start), gsi);
+		ret = patient_hypercall(PORTAL_HC_BUS_ENABLE, slot->nr,
+					lower_32_bits(window->res.start),
+					upper_32_bits(window->res.start), gsi);
+		if (!ret)
+			return 0;
+		/* It may have given up halfway, with the device in place. */
 		if (ret != -EEXIST)
-			break;
+			slot_disable(slot->nr);
 		floor = window->res.end + 1;
 		portal_window_free(window);
+		if (ret != -EEXIST)
+			break;
 	}
-	if (ret) {
-		portal_window_free(window);
-		/* Success is 0. Something else is a host out of its mind. */
-		return ret < 0 ? ret : -EIO;
-	}
-	return 0;
+	/* Success is 0. Another number is a host out of its mind. */
+	return portal_is_error(ret) ? ret : -EIO;
 }
 
 static int slot_start(struct portal_slot *slot)

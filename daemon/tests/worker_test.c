@@ -146,8 +146,8 @@ static void describes_a_service(void **state)
 	assert_int_equal(msg.describe.slot_type, PORTAL_SLOT_REGS);
 	assert_int_equal(msg.describe.region_len, 0x100);
 	assert_int_equal(msg.describe.fns, 2);
-	assert_int_equal(msg.describe.nr_ranges, 3);
-	assert_int_equal(msg.describe.ranges[1].attr, PORTAL_ATTR_CALL);
+	assert_int_equal(msg.describe.nr_ranges, 2);
+	assert_int_equal(msg.describe.ranges[0].attr, PORTAL_ATTR_CALL);
 	/* the interrupts of a dead worker's handler are there again */
 	assert_int_equal(page->taken, 5);
 }

@@ -94,6 +94,9 @@ static int vm_file_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* of vm_pgoff: the pages behind kind and id */
+#define PGOFF_MASK	((1UL << (PORTAL_MMAP_ID_SHIFT - PAGE_SHIFT)) - 1)
+
 static int vm_file_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct portal_vm_file *vf = file->private_data;
@@ -101,17 +104,20 @@ static int vm_file_mmap(struct file *file, struct vm_area_struct *vma)
 	u64 off = (u64)vma->vm_pgoff << PAGE_SHIFT;
 	u32 id = (off >> PORTAL_MMAP_ID_SHIFT) & 0xffff;
 	struct portal_region *region;
-	int ret = -ENOENT;
+	int ret;
 
 	switch (off >> PORTAL_MMAP_KIND_SHIFT) {
 	case PORTAL_MMAP_SHADOW:
-		mutex_lock(&client->lock);
+		/* not client->lock: we are inside the mmap_lock here */
+		xa_lock(&client->regions);
 		region = xa_load(&client->regions, id);
 		if (region)
-			ret = remap_vmalloc_range(vma, region->shadow,
-						  vma->vm_pgoff & ((1UL << (PORTAL_MMAP_ID_SHIFT -
-								   PAGE_SHIFT)) - 1));
-		mutex_unlock(&client->lock);
+			kref_get(&region->ref);
+		xa_unlock(&client->regions);
+		if (!region)
+			return -ENOENT;
+		ret = remap_vmalloc_range(vma, region->shadow, vma->vm_pgoff & PGOFF_MASK);
+		portal_region_put(region);
 		return ret;
 	case PORTAL_MMAP_WINDOW:
 		return portal_window_mmap(client, vma, id);

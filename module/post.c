@@ -8,17 +8,23 @@
 #include "portal.h"
 #include "trace.h"
 
+static void count_wakeup(struct portal_queue *queue)
+{
+	queue->nr_wakeups++;
+	atomic64_inc(&queue->client->vm->stats.wakeups);
+}
+
 /* Somebody to tell that there is an entry? */
 static void wake_owner(struct portal_queue *queue)
 {
 	lockdep_assert_held(&queue->lock);
 	if (queue->cmd) {
-		queue->nr_wakeups++;
+		count_wakeup(queue);
 		portal_uring_complete(queue, queue->tail - queue->cmd_seen);
 	}
 	/* pairs with the barrier of the sleeper's set_current_state() */
 	if (wq_has_sleeper(&queue->wait)) {
-		queue->nr_wakeups++;
+		count_wakeup(queue);
 		wake_up_interruptible_all(&queue->wait);
 	}
 }
@@ -154,14 +160,18 @@ void portal_queue_consumed(struct portal_queue *queue)
 {
 	struct portal_vm *vm = queue->client->vm;
 	struct portal_vcpu *pv;
-	bool backlog;
+	bool backlog, waiting;
 
 	spin_lock(&queue->lock);
 	portal_ring_head(queue);
-	list_for_each_entry(pv, &queue->fences, fence_node)
-		if (pv->fence_pos <= queue->head)
+	waiting = false;
+	list_for_each_entry(pv, &queue->fences, fence_node) {
+		if (pv->fence_pos <= queue->head || queue->dead || queue->failed)
 			vm->ops->wake(pv);
-	if (list_empty(&queue->fences))
+		else
+			waiting = true;
+	}
+	if (!waiting)
 		portal_ring_flag(queue, PORTAL_RING_F_NEED_COMMIT, false);
 	backlog = queue->backlog;
 	spin_unlock(&queue->lock);

@@ -133,6 +133,8 @@ static u32 queue_own(struct portal_queue *queue, struct file *file)
 		req = (struct portal_request *)portal_ring_entry(queue, pos);
 		WRITE_ONCE(req->flags, req->flags | PORTAL_REQ_F_REDELIVERED);
 	}
+	/* the old owner may have left anything there */
+	WRITE_ONCE(queue->ring->head, (u32)queue->head);
 	WRITE_ONCE(queue->ring->epoch, queue->epoch);
 	qf->epoch = queue->epoch;
 	spin_unlock(&queue->lock);

@@ -148,6 +148,7 @@ int portal_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		ret = portal_queue_ioctl_commit(qf, &arg);
 		if (ret < 0 && ret != -ENODEV)
 			return ret;
+		/* short: the one behind those is refused */
 		if (ret >= 0 && ret < arg.nr_replies)
 			return -EINVAL;
 		break;

@@ -132,7 +132,8 @@ static void scan_work(struct work_struct *work)
  */
 void portal_bus_scan(void)
 {
-	mod_delayed_work(portal_wq, &bus_scan_work, 0);
+	/* Not mod_: it would wake portal_bus_settle() before the scan ran. */
+	queue_delayed_work(portal_wq, &bus_scan_work, 0);
 }
 
 /**

@@ -24,8 +24,10 @@ static int __init find_host(bool *lost)
 	int ret = portal_hello();
 
 	*lost = wait && (ret == -ENOTCONN || ret == -ENXIO);
-	if (*lost)
+	if (*lost) {
+		pr_info("portal does not answer yet\n");
 		return 0;
+	}
 
 	switch (ret) {
 	case -ENODEV:

@@ -256,7 +256,8 @@ struct portal_hook_add {
  * struct portal_id - ioctl(PORTAL_HOOK_DEL, REGION_DEL, QUEUE_DEL, MEM_UNMAP)
  * @size: (in) sizeof(struct portal_id)
  * @flags: (in) must be 0
- * @id: (in) the object; every call that waits in it ends with an error
+ * @id: (in) the object; every call that waits in it ends with an error.
+ *	A queue that hooks or regions still use is EBUSY.
  * @__reserved: 0
  */
 struct portal_id {
@@ -479,7 +480,7 @@ struct portal_mem_vec {
  *	nothing is made up
  *
  * Errors: ENOENT (no RAM there), EFAULT (the RAM or the caller's memory can't
- * be accessed), EPERM, EINTR.
+ * be accessed, or a write to a read-only slot), EPERM, EINTR.
  */
 struct portal_mem_rw {
 	__u32 size;
@@ -501,7 +502,8 @@ struct portal_mem_rw {
  * @__reserved: 0
  * @out_mmap_off: mmap offset on the VM fd
  *
- * The window shows what the guest sees, also after the VMM discards, swaps or
+ * Needs the right to read, with PORTAL_MEM_F_WRITE also to write. A window
+ * that crosses the end of a slot is ENOENT. The window shows what the guest sees, also after the VMM discards, swaps or
  * migrates pages. Direct I/O on it is EFAULT: the pages are not pinned. Once
  * the memory or the VM is gone, an access is SIGBUS (EFAULT in a system call).
  */
@@ -568,7 +570,8 @@ enum portal_lifecycle {
  * @addr: hypercall number; MMIO, PIO: offset in the region; lifecycle: event
  * @call_id: the guest's own id of a hypercall, else 0
  * @time_ns: when it was queued
- * @data: hypercall: four arguments; write: the value in data[0]
+ * @data: hypercall: four arguments; write: the value in data[0], and with
+ *	PORTAL_REQ_F_COUNTED the doorbell's aux offset in data[1]
  * @state_off: of the vCPU state in the ring mapping, 0 if none
  * @state_len: its bytes
  * @__reserved: 0
@@ -671,14 +674,20 @@ struct portal_queue_info {
  *
  * PORTAL_URING_FETCH parks until the ring holds an entry past @seen; its
  * result is how many. PORTAL_URING_COMMIT_AND_FETCH does the replies first.
- * PORTAL_QUEUE_COMMIT (ioctl) does the replies only. Each of them, and
- * write(), also tells the kernel that the consumer's head moved.
+ * PORTAL_QUEUE_COMMIT (ioctl; the one argument without size and flags, as it
+ * is the uring_cmd's) does the replies only, ignores @seen, and returns how
+ * many it did. Each of them, and write(), also tells the kernel that the
+ * consumer's head moved. @seen more than a ring behind, and replies with a
+ * FETCH, are EINVAL.
  *
  * A reply that finds no call (timed out, cancelled) is counted in out_stale
- * and skipped; a malformed one ends the command: EINVAL or EOPNOTSUPP, and
- * those before it are done. On kernels without PORTAL_FEAT_URING_CANCEL a
- * parked command ends with ETIME after about one second: submit it again. One
- * command may be parked per queue: a second one is EBUSY.
+ * and skipped. A malformed one (EINVAL, EOPNOTSUPP, EFAULT) ends the command:
+ * as the first it is the result, later it makes QUEUE_COMMIT and write()
+ * return the number before it, and COMMIT_AND_FETCH fail with EINVAL.
+ *
+ * On kernels without PORTAL_FEAT_URING_CANCEL a parked command ends with ETIME
+ * after about one second: submit it again. One command may be parked per
+ * queue: a second one is EBUSY.
  */
 struct portal_uring_cmd {
 	__aligned_u64 replies_uptr;

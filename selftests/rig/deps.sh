@@ -24,7 +24,7 @@ declare -A packages=(
 	[build]="build-essential libcap-ng-dev libcmocka-dev libinih-dev
 		libjson-c-dev liburing-dev libseccomp-dev libsystemd-dev kmod
 		pahole pkg-config @headers-6.1 @headers-6.12"
-	[rig]="busybox-static cpio e2fsprogs gzip kmod qemu-system-x86
+	[rig]="busybox-static cpio e2fsprogs gzip jq kmod qemu-system-x86
 		util-linux xz-utils zstd"
 	[check]="perl shellcheck sparse"
 	[libkvm]="build-essential xz-utils linux-source-6.12"

@@ -3,6 +3,11 @@
  * Runs one command in the L2 guest, through the agent in guest-init.sh, or
  * sends one QMP command to the guest's QEMU. Both serve one client at a time,
  * so users take turns by a lock next to the socket.
+ *
+ * A serial port of a guest under TCG is not a reliable line: once in some
+ * hundred commands it falls silent until the next connection. So a request is
+ * repeated over a new connection until a whole answer has arrived; the agent
+ * knows it by its ID and answers again instead of running it twice.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,20 +30,18 @@ enum {
 };
 
 /* The guest enforces the limit; we only step in if it cannot. */
-#define GRACE_SECONDS 5
-
-/*
- * Under TCG an interrupt of the serial port is lost once in some hundred
- * commands, and both sides wait. An empty line, which the agent ignores, makes
- * the port look again.
- */
-#define NUDGE_MS 500
+#define GRACE_MS 10000
+/* How long silence may last before the agent has seen the request, and after. */
+#define UNSEEN_MS 2000
+#define RUNNING_MS 4000	/* doubled each time, as answers may be long */
+#define ANSWER_MAX (64 << 20)
 
 struct conn {
+	const char *path;
 	int fd;
 	long long deadline;	/* milliseconds; negative: none */
-	char buf[65536];
-	size_t len;
+	char *buf;		/* always ends in a null byte beyond len */
+	size_t len, size;
 };
 
 static _Noreturn void fail(int status, const char *fmt, ...)
@@ -64,166 +67,125 @@ static long long now_ms(void)
 /* Held until we exit; children there are none. */
 static void take_turn(const char *path)
 {
-	char lock[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+	char *lock;
 	int fd;
 
-	snprintf(lock, sizeof(lock), "%s.lock", path);
+	if (asprintf(&lock, "%s.lock", path) < 0)
+		fail(EXIT_RIG, "out of memory");
 	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0 || flock(fd, LOCK_EX))
 		fail(EXIT_RIG, "%s: %s", lock, strerror(errno));
+	free(lock);
 }
 
-static void conn_open(struct conn *c, const char *path)
+/* Opens the connection, or opens it anew and forgets what had arrived. */
+static void conn_open(struct conn *c)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
-	if (strlen(path) >= sizeof(addr.sun_path))
-		fail(EXIT_RIG, "%s: path too long for a socket", path);
-	strcpy(addr.sun_path, path);
-	take_turn(path);
+	if (strlen(c->path) >= sizeof(addr.sun_path))
+		fail(EXIT_RIG, "%s: path too long for a socket", c->path);
+	strcpy(addr.sun_path, c->path);
+	if (c->fd >= 0)
+		close(c->fd);
+	c->len = 0;
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0 ||
 	    connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)))
-		fail(EXIT_RIG, "%s: %s", path, strerror(errno));
+		fail(EXIT_RIG, "%s: %s", c->path, strerror(errno));
 }
 
-static void conn_wait(struct conn *c, short events)
+/* Waits for at most patience milliseconds (negative: for ever). */
+static bool conn_wait(struct conn *c, short events, long long patience)
 {
 	struct pollfd pfd = { .fd = c->fd, .events = events };
-	long long left;
-	int nudge = NUDGE_MS;
+	long long start = now_ms(), left, now;
 	int ret;
 
 	for (;;) {
-		left = nudge;
-		if (c->deadline >= 0 && c->deadline - now_ms() < left)
-			left = c->deadline - now_ms();
-		if (left < 0)
-			left = 0;
+		now = now_ms();
+		if (c->deadline >= 0 && now >= c->deadline)
+			fail(EXIT_TIMED_OUT, "no answer in time");
+		left = -1;
+		if (patience >= 0)
+			left = now - start < patience ?
+				patience - (now - start) : 0;
+		if (c->deadline >= 0 && (left < 0 || left > c->deadline - now))
+			left = c->deadline - now;
 		ret = poll(&pfd, 1, left);
 		if (ret > 0)
-			return;
+			return true;
 		if (ret < 0 && errno != EINTR)
 			fail(EXIT_RIG, "poll: %s", strerror(errno));
-		if (c->deadline >= 0 && now_ms() >= c->deadline)
-			fail(EXIT_TIMED_OUT, "no answer in time");
-		if (ret == 0) {
-			if (getenv("DBG")) fprintf(stderr, "NUDGE %d len %zu\n", nudge, c->len);
-			send(c->fd, "\n", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-			nudge *= 2;
-		}
+		if (patience >= 0 && now_ms() - start >= patience)
+			return false;
 	}
 }
 
-static void conn_write(struct conn *c, const char *data, size_t len)
+/* Fails if the other side accepts nothing for a while. */
+static bool conn_write(struct conn *c, const char *data, size_t len)
 {
 	ssize_t n;
 
 	while (len) {
-		/* A guest that reads nothing must not hold us for ever. */
-		conn_wait(c, POLLOUT);
+		if (!conn_wait(c, POLLOUT, UNSEEN_MS))
+			return false;
 		n = send(c->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n < 0)
-			fail(EXIT_RIG, "send: %s", strerror(errno));
+			return false;
 		data += n;
 		len -= n;
 	}
+	return true;
 }
 
-/* Adds what has arrived to the buffer, waiting for at least one byte. */
-static void conn_read(struct conn *c)
+/* Adds what has arrived to the buffer; false: nothing came, or the end. */
+static bool conn_read(struct conn *c, long long patience)
 {
 	ssize_t n;
 
-	if (c->len == sizeof(c->buf))
-		fail(EXIT_RIG, "line too long");
+	if (c->size - c->len < 4096) {
+		c->size = c->size ? 2 * c->size : 65536;
+		c->buf = c->size > ANSWER_MAX ? NULL : realloc(c->buf, c->size);
+		if (!c->buf)
+			fail(EXIT_RIG, "answer too long");
+	}
 	do {
-		conn_wait(c, POLLIN);
+		if (!conn_wait(c, POLLIN, patience))
+			return false;
 		/*
 		 * QEMU hands on a serial port byte by byte. Let some gather:
 		 * two milliseconds are nothing to a guest, and a system call
 		 * for each byte would take longer than the byte.
 		 */
 		usleep(2000);
-		n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - c->len,
+		n = recv(c->fd, c->buf + c->len, c->size - c->len - 1,
 			 MSG_DONTWAIT);
 	} while (n < 0 && (errno == EAGAIN || errno == EINTR));
-	if (n < 0)
-		fail(EXIT_RIG, "recv: %s", strerror(errno));
-	if (n == 0)
-		fail(EXIT_RIG, "the guest is gone");
+	if (n <= 0)
+		return false;
 	c->len += n;
-}
-
-static void conn_drop(struct conn *c, size_t n)
-{
-	c->len -= n;
-	memmove(c->buf, c->buf + n, c->len);
-}
-
-/* Prints and drops the first n bytes. */
-static void conn_print(struct conn *c, size_t n)
-{
-	if (fwrite(c->buf, 1, n, stdout) != n || fflush(stdout))
-		fail(EXIT_RIG, "cannot write the output");
-	conn_drop(c, n);
+	c->buf[c->len] = '\0';
+	return true;
 }
 
 /*
- * Reads up to the mark and drops it. What comes before is printed as soon as
- * it can no longer be the beginning of the mark, or dropped.
+ * The request as the agent expects it, with all words joined by blanks. Its
+ * length and the repeated ID let the agent see that it has all of it.
  */
-static void conn_read_until(struct conn *c, const char *mark, bool print)
+static char *make_request(const char *id, long limit, char **words)
 {
-	size_t mark_len = strlen(mark), before;
-	char *found;
-
-	for (;;) {
-		found = memmem(c->buf, c->len, mark, mark_len);
-		if (found)
-			before = found - c->buf;
-		else
-			before = c->len < mark_len ? 0 : c->len - mark_len + 1;
-		if (print)
-			conn_print(c, before);
-		else
-			conn_drop(c, before);
-		if (found)
-			break;
-		conn_read(c);
-	}
-	conn_drop(c, mark_len);
-}
-
-/* The line loses its newline and stays in the buffer; returns its length. */
-static size_t conn_read_line(struct conn *c)
-{
-	char *end;
-
-	while (!(end = memchr(c->buf, '\n', c->len)))
-		conn_read(c);
-	*end = '\0';
-	return end - c->buf;
-}
-
-/* All arguments joined by blanks, escaped as the agent expects them. */
-static void send_request(struct conn *c, const char *id, long limit,
-			 char **words)
-{
-	char *line = NULL;
+	char *command = NULL, *line;
 	size_t len;
-	FILE *out;
 	const char *p;
+	FILE *out;
 
-	out = open_memstream(&line, &len);
+	out = open_memstream(&command, &len);
 	if (!out)
 		fail(EXIT_RIG, "out of memory");
-	/* A newline first: the rest of another client's line may be there. */
-	fprintf(out, "\n%s %ld", id, limit);
 	for (; *words; words++) {
-		fputc(' ', out);
 		for (p = *words; *p; p++) {
 			if (*p == '\\')
 				fputs("\\\\", out);
@@ -232,34 +194,78 @@ static void send_request(struct conn *c, const char *id, long limit,
 			else
 				fputc(*p, out);
 		}
+		if (words[1])
+			fputc(' ', out);
 	}
-	fputc('\n', out);
-	if (fclose(out))
+	/* A newline first: the rest of another request may be there. */
+	if (fclose(out) || asprintf(&line, "\n@@%s %ld %zu %s @@%s\n", id, limit,
+				    len, command, id) < 0)
 		fail(EXIT_RIG, "out of memory");
-	conn_write(c, line, len);
-	free(line);
+	free(command);
+	return line;
+}
+
+/*
+ * Looks for a whole answer in the buffer:
+ *	@@ID:BEGIN\n OUTPUT \n@@ID:END STATUS SIZE\n
+ * Returns the status and where OUTPUT is, or -1.
+ */
+static int find_answer(struct conn *c, const char *id, char **output,
+		       size_t *size)
+{
+	char begin[64], end[64], *last;
+	int status, used = 0;
+
+	snprintf(begin, sizeof(begin), "@@%s:BEGIN\n", id);
+	snprintf(end, sizeof(end), "\n@@%s:END ", id);
+	*output = memmem(c->buf, c->len, begin, strlen(begin));
+	if (!*output)
+		return -1;
+	*output += strlen(begin);
+	last = memmem(*output, c->buf + c->len - *output, end, strlen(end));
+	if (!last || !strchr(last + 1, '\n'))
+		return -1;
+	if (sscanf(last + strlen(end), "%d %zu%n", &status, size, &used) != 2 ||
+	    last[strlen(end) + used] != '\n' || status < 0 || status > 255 ||
+	    *size != (size_t)(last - *output))
+		return -1;
+	return status;
 }
 
 static int run_command(struct conn *c, long limit, char **words)
 {
-	char id[32], mark[64];
-	struct timespec ts;
 	long long start = now_ms();
-	int status;
+	char id[32], seen[64], *request, *output;
+	struct timespec ts;
+	long long patience = RUNNING_MS;
+	int status = -1;
+	size_t size;
 
 	/* Nothing a command prints by chance; unique among our clients. */
 	clock_gettime(CLOCK_REALTIME, &ts);
 	snprintf(id, sizeof(id), "%x.%llx", getpid(),
 		 ts.tv_sec * 1000000000ULL + ts.tv_nsec);
+	snprintf(seen, sizeof(seen), "@@%s:RUN\n", id);
+	request = make_request(id, limit, words);
 
-	send_request(c, id, limit, words);
-	snprintf(mark, sizeof(mark), "@@%s:BEGIN\n", id);
-	conn_read_until(c, mark, false);
-	snprintf(mark, sizeof(mark), "\n@@%s:END ", id);
-	conn_read_until(c, mark, true);
-	conn_read_line(c);
-	if (sscanf(c->buf, "%d", &status) != 1 || status < 0 || status > 255)
-		fail(EXIT_RIG, "no status in '%s'", c->buf);
+	while (status < 0) {
+		bool running = false;
+
+		conn_open(c);
+		if (!conn_write(c, request, strlen(request)))
+			continue;
+		while (status < 0 &&
+		       conn_read(c, running ? patience : UNSEEN_MS)) {
+			running = running ||
+				memmem(c->buf, c->len, seen, strlen(seen));
+			status = find_answer(c, id, &output, &size);
+		}
+		if (running)
+			patience *= 2;
+	}
+	if (fwrite(output, 1, size, stdout) != size || fflush(stdout))
+		fail(EXIT_RIG, "cannot write the output");
+	free(request);
 
 	/* 128 + SIGKILL: the agent stopped it. */
 	if (limit && status == 137 && now_ms() - start >= limit * 1000)
@@ -270,18 +276,22 @@ static int run_command(struct conn *c, long limit, char **words)
 /* Prints the answer to one command; events in between are not ours. */
 static int qmp_answer(struct conn *c, bool print)
 {
-	size_t len;
+	char *end;
 	int status = -1;
 
 	while (status < 0) {
-		len = conn_read_line(c);
+		while (!c->len || !(end = memchr(c->buf, '\n', c->len)))
+			if (!conn_read(c, -1))
+				fail(EXIT_RIG, "QEMU hung up");
+		*end = '\0';
 		if (!strncmp(c->buf, "{\"return\"", 9))
 			status = 0;
 		else if (!strncmp(c->buf, "{\"error\"", 8))
 			status = 1;
 		if (print && status >= 0)
 			puts(c->buf);
-		conn_drop(c, len + 1);
+		c->len -= end + 1 - c->buf;
+		memmove(c->buf, end + 1, c->len);
 	}
 	return status;
 }
@@ -290,11 +300,11 @@ static int run_qmp(struct conn *c, const char *json)
 {
 	static const char hello[] = "{\"execute\":\"qmp_capabilities\"}\n";
 
-	conn_write(c, hello, strlen(hello));
-	if (qmp_answer(c, false))
+	conn_open(c);
+	if (!conn_write(c, hello, strlen(hello)) || qmp_answer(c, false))
 		fail(EXIT_RIG, "QEMU refused qmp_capabilities");
-	conn_write(c, json, strlen(json));
-	conn_write(c, "\n", 1);
+	if (!conn_write(c, json, strlen(json)) || !conn_write(c, "\n", 1))
+		fail(EXIT_RIG, "QEMU does not listen");
 	return qmp_answer(c, true);
 }
 
@@ -307,9 +317,8 @@ static _Noreturn void usage(void)
 
 int main(int argc, char **argv)
 {
-	static struct conn c = { .deadline = -1 };
+	struct conn c = { .fd = -1, .deadline = -1 };
 	bool qmp = false;
-	const char *path;
 	long limit = 0;
 	char *end;
 
@@ -318,7 +327,7 @@ int main(int argc, char **argv)
 		qmp = true;
 		argv++;
 	}
-	path = *argv ? *argv++ : NULL;
+	c.path = *argv ? *argv++ : NULL;
 	if (*argv && !strcmp(*argv, "--timeout")) {
 		if (!argv[1])
 			usage();
@@ -327,12 +336,12 @@ int main(int argc, char **argv)
 			usage();
 		argv += 2;
 	}
-	if (!path || !*argv || (qmp && argv[1]))
+	if (!c.path || !*argv || (qmp && argv[1]))
 		usage();
 
-	conn_open(&c, path);
 	/* Waiting for our turn does not count. */
+	take_turn(c.path);
 	if (limit)
-		c.deadline = now_ms() + (limit + (qmp ? 0 : GRACE_SECONDS)) * 1000;
+		c.deadline = now_ms() + limit * 1000 + (qmp ? 0 : GRACE_MS);
 	return qmp ? run_qmp(&c, argv[0]) : run_command(&c, limit, argv);
 }

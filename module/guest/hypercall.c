@@ -22,6 +22,11 @@
 
 #include "guest.h"
 
+/* A 32-bit guest has its call id in another register, and no readq(). */
+#ifndef CONFIG_X86_64
+#error "portal_guest needs a 64-bit x86 kernel"
+#endif
+
 /* KVM's answer to a hypercall it does not know: portal is not attached */
 #define KVM_NO_SUCH_CALL	(-1000)
 /* the highest errno of x86 Linux, EHWPOISON */

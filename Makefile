@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# portal: the people's entry. "make help" lists what there is.
+# portal: the people's entry
 
 VERSION := $(shell cat VERSION)
 KVER ?= $(shell uname -r)
@@ -13,32 +13,73 @@ INSTALL_MOD_DIR ?= updates
 export O V PREFIX DESTDIR
 
 .DELETE_ON_ERROR:
-.PHONY: all module guest lib daemon install
+.PHONY: help all module guest guest-programs lib daemon selftests install module_install \
+	check check-static check-unit check-kernel demo demo-host bench deps clean
 
-all: lib daemon
+all: lib daemon		## the library, portald and portalctl (make module: the kernel's part)
+
+help:			## this text
+	@sed -n 's/^\([a-z_-]*\):[^#]*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@echo "Variables: KVER (kernel to build for), O (build tree), V=1, PREFIX, DESTDIR"
 
 # Kernel objects are built in a copy, one per kernel: several kernels and the
 # mock build stand side by side, and the sources stay clean.
 kmod = $(O)/kmod/$(KVER)$(if $(PORTAL_MOCK),-mock)
 kbuild = $(MAKE) -C $(KDIR) M=$(1) PORTAL_VERSION=$(VERSION) $(if $(PORTAL_MOCK),PORTAL_MOCK=y) \
 	CONFIG_MODULE_SIG_ALL= V=$(V) $(KBUILD_EXTRA)
+need_kdir = @test -n "$(KDIR)" || { echo "No headers of kernel $(KVER). Install" \
+	"linux-headers-$(KVER), or name another kernel: make $@ KVER=..." >&2; exit 1; }
 
-module:
-	@test -n "$(KDIR)" || { echo "No headers for kernel $(KVER): apt install linux-headers-$(KVER)," \
-		"or name another kernel by KVER="; exit 1; }
+module:			## portal.ko for KVER; PORTAL_MOCK=y: with the mock guest
+	$(need_kdir)
 	@mkdir -p $(kmod)
 	@cp -ru Kbuild module uapi $(kmod)/
 	$(call kbuild,$(kmod)) modules
 
-guest:
-	@test -n "$(KDIR)" || { echo "No headers for kernel $(KVER)"; exit 1; }
-	@mkdir -p $(kmod)-guest/module
-	@cp -ru uapi $(kmod)-guest/
-	@cp -ru module/guest $(kmod)-guest/module/
-	$(MAKE) -C $(KDIR) M=$(kmod)-guest/module/guest CONFIG_MODULE_SIG_ALL= V=$(V) $(KBUILD_EXTRA) modules
+guest:			## portal_guest.ko for KVER
+	$(need_kdir)
+	@mkdir -p $(O)/kmod/$(KVER)-guest/module
+	@cp -ru uapi $(O)/kmod/$(KVER)-guest/
+	@cp -ru module/guest $(O)/kmod/$(KVER)-guest/module/
+	$(call kbuild,$(O)/kmod/$(KVER)-guest/module/guest) modules
 
-lib:
+guest-programs:		## programs for the guest (portal-call)
+	$(MAKE) -C selftests/guest O=$(O)/guest
+
+lib:			## libkvmportal
 	$(MAKE) -C libportal all
 
-daemon: lib
+daemon: lib		## portald, portalctl and the plugins
 	$(MAKE) -C daemon all
+
+selftests:		## the tests' programs
+	$(MAKE) -C selftests O=$(O)
+
+install: all		## library, daemon, headers, man pages, units (DESTDIR, PREFIX)
+	$(MAKE) -C libportal install
+	$(MAKE) -C daemon install
+
+module_install: module	## portal.ko into /lib/modules/KVER/updates
+	$(call kbuild,$(kmod)) INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) \
+		modules_install
+
+deps:			## install what building and testing need
+	selftests/rig/deps.sh build rig check libkvm
+
+check:			## all tests, on both kernels, in the rig
+	selftests/check.sh
+
+check-static check-unit check-kernel:	## one part of it
+	selftests/check.sh $(@:check-%=%)
+
+demo:			## the main job, shown in the rig
+	selftests/demo/demo.sh
+
+demo-host:		## the same on this machine's kernel, after asking
+	selftests/demo/demo.sh --host
+
+bench:			## costs as ratios, in the rig
+	selftests/perf/bench.sh
+
+clean:			## remove the build tree
+	rm -rf $(O)

@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# All tests: static checks, unit tests, and in the rig, for each kernel, the
+# mock, real guests and an unmodified QEMU. Adds up what they count; the last
+# line is the sum. usage: check.sh [static|unit|kernel]...
+set -u
+self=$(cd "$(dirname "$0")" && pwd -P)
+top=$(cd "$self/.." && pwd -P)
+cd "$top" || exit 1
+build=${O:-build}
+logs=$build/check
+kernels=${PORTAL_KERNELS:-6.1 6.12}
+passed=0 failed=0 skipped=0
+mkdir -p "$logs"
+
+title()
+{
+	printf '\n== %s (%d s)\n' "$1" "$SECONDS"
+}
+
+# one NAME COMMAND...: a check that passes or fails as a whole
+one()
+{
+	local name=$1 log
+
+	shift
+	log=$logs/${name//[^a-z0-9.]/-}.log
+	if "$@" >"$log" 2>&1; then
+		passed=$((passed + 1))
+		echo "ok - $name"
+	else
+		failed=$((failed + 1))
+		echo "not ok - $name"
+		tail -n 40 "$log" | sed 's/^/  /'
+		return 1
+	fi
+}
+
+# suite NAME COMMAND...: runs something that ends with "N passed, N failed, N
+# skipped", or else prints TAP
+suite()
+{
+	local name=$1 log sum status p f s
+
+	shift
+	log=$logs/${name//[^a-z0-9.]/-}.log
+	"$@" 2>&1 | tee "$log" | grep -E --line-buffered '^not ok|^[0-9]+ passed|^# [a-z].*: ' | sed 's/^/  /'
+	status=${PIPESTATUS[0]}
+	sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
+	if [ -n "$sum" ]; then
+		read -r p f s <<<"$(tr -cs '0-9\n' ' ' <<<"$sum")"
+	else
+		s=$(grep -cE '^ok [0-9]+.*# *SKIP' "$log")
+		p=$(($(grep -cE '^ok [0-9]+' "$log") - s))
+		f=$(grep -cE '^not ok [0-9]+' "$log")
+	fi
+	# a suite that dies without saying which test failed has failed too
+	[ "$status" = 0 ] || [ "${f:-0}" -gt 0 ] || f=1
+	[ $((p + f + ${s:-0})) -gt 0 ] || f=1
+	passed=$((passed + p))
+	failed=$((failed + f))
+	skipped=$((skipped + ${s:-0}))
+	echo "$name: $p passed, $f failed, ${s:-0} skipped"
+	if [ "$f" != 0 ]; then
+		echo "  the end of $log:"
+		tail -n 30 "$log" | sed 's/^/  /'
+	fi
+}
+
+release_of()
+{
+	[ -s "$build/rig/$1/release" ] || selftests/rig/kernel.sh "$1" >/dev/null || return
+	cat "$build/rig/$1/release"
+}
+
+# Nothing that the compiler or sparse has to say about the kernel parts.
+kernel_quiet()
+{
+	local log
+
+	log=$(make -s "$@" 2>&1) || { echo "$log"; return 1; }
+	log=$(grep -E 'warning|error' <<<"$log" | grep -v 'Skipping BTF')
+	[ -z "$log" ] || { echo "$log"; return 1; }
+}
+
+shell_scripts()
+{
+	git ls-files '*.sh' .ci/run
+}
+
+static()
+{
+	local k release h
+
+	title "static checks"
+	for k in $kernels; do
+		release=$(release_of "$k") || return
+		one "portal.ko for $release, W=1 and sparse" \
+			kernel_quiet module KVER="$release" KBUILD_EXTRA="W=1 C=1"
+		one "portal.ko with the mock for $release, W=1" \
+			kernel_quiet module KVER="$release" PORTAL_MOCK=y KBUILD_EXTRA=W=1
+		one "portal_guest.ko for $release, W=1 and sparse" \
+			kernel_quiet guest KVER="$release" KBUILD_EXTRA="W=1 C=1"
+	done
+	for h in uapi/linux/*.h; do
+		one "${h##*/} alone, as C99 and C++" sh -c "
+			echo '#include \"$h\"' | gcc -std=c99 -pedantic -Wall -Werror -x c -fsyntax-only - &&
+			echo '#include \"$h\"' | g++ -Wall -Werror -x c++ -fsyntax-only -"
+	done
+	# shellcheck disable=SC2046
+	one "shellcheck" shellcheck -x $(shell_scripts)
+	one "no path of this machine in a file" sh -c "! git grep -nF '$top/' -- ."
+}
+
+unit()
+{
+	title "unit tests"
+	one "library and daemon build" make -s all
+	export CMOCKA_MESSAGE_OUTPUT=TAP
+	suite "libportal" make -s -C libportal check
+	suite "daemon" make -s -C daemon check
+	unset CMOCKA_MESSAGE_OUTPUT
+}
+
+kernel()
+{
+	local k release
+
+	title "programs for the kernel tests"
+	one "library, daemon and test programs build" make -s all guest-programs selftests || return
+	for k in $kernels; do
+		release=$(release_of "$k") || return
+		one "modules for $release" sh -c "make -s module KVER=$release &&
+			make -s module KVER=$release PORTAL_MOCK=y && make -s guest KVER=$release" || return
+		title "kernel $release: mock and real guests"
+		suite "selftests on $k" selftests/rig/boot.sh --kernel "$k" --timeout 900 \
+			--log "$logs/console-$k.log" -- selftests/run.sh all
+		title "kernel $release: unmodified QEMU"
+		one "guest for $release" selftests/e2e/prepare.sh "$k" || continue
+		suite "e2e on $k" selftests/rig/boot.sh --kernel "$k" --timeout 900 \
+			--log "$logs/console-e2e-$k.log" -- selftests/e2e/e2e.sh
+	done
+}
+
+[ $# -gt 0 ] || set -- static unit kernel
+selftests/rig/deps.sh build rig check libkvm || exit 1
+for part; do
+	case $part in
+	static | unit | kernel) "$part" ;;
+	*) echo "usage: check.sh [static|unit|kernel]..." >&2; exit 2 ;;
+	esac
+done
+echo
+echo "took $SECONDS s; logs in $logs"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

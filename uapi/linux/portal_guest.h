@@ -31,7 +31,10 @@
  * with the same id. Do not call in an interrupt shadow (right after STI).
  *
  * Nothing but HELLO is served before HELLO: a Hyper-V guest leaves RAX
- * undefined in its own hypercalls. HELLO ends every call that is still open.
+ * undefined in its own hypercalls. HELLO ends every call that is still open,
+ * and puts the bus to rest: every slot is disabled, the event interrupt
+ * forgotten. A number nobody serves gets what KVM answers, -1000. -EAGAIN
+ * always means "repeat": no plugin can use it for itself.
  */
 #define PORTAL_HC_BASE		0x504f5254U	/* "PORT" */
 #define PORTAL_HC_LAST		0x504fffffU
@@ -84,13 +87,22 @@
 #define PORTAL_HC_BUS_INFO	(PORTAL_HC_BUS + 0)
 /* (slot, enum portal_bus_field) -> value */
 #define PORTAL_HC_BUS_QUERY	(PORTAL_HC_BUS + 1)
-/* (slot, gpa low 32, gpa high 32, gsi) -> 0: the device answers there now */
+/*
+ * (slot, gpa low 32, gpa high 32, gsi) -> 0: the device answers there now.
+ * gsi 0: without an interrupt. Slots without registers need no ENABLE.
+ */
 #define PORTAL_HC_BUS_ENABLE	(PORTAL_HC_BUS + 2)
 /* (slot) -> 0: the device is off that address, nothing of it is in flight */
 #define PORTAL_HC_BUS_DISABLE	(PORTAL_HC_BUS + 3)
-/* (gsi) -> 0: raised when the generation changes or an interrupt is queued */
+/*
+ * (gsi) -> 0: raised when the generation changes or an interrupt is queued; 0
+ * for none any more
+ */
 #define PORTAL_HC_BUS_EVENT	(PORTAL_HC_BUS + 4)
-/* (0 or 1) -> slots 0-31 (0) or 32-63 (1) with a queued interrupt, as bits */
+/*
+ * (0 or 1) -> slots 0-31 (0) or 32-63 (1) with a queued interrupt, as bits.
+ * Changes nothing: the count is taken by PORTAL_FN_INTERRUPT of the service.
+ */
 #define PORTAL_HC_BUS_PENDING	(PORTAL_HC_BUS + 5)
 
 enum portal_bus_info {
@@ -167,7 +179,8 @@ struct portal_guest_slot {
  * @args: (in) four arguments
  * @out_value: what the plugin answered
  *
- * Errors: ENOENT (no such service), and -out_value if that is -4095 to -1.
+ * Errors: ENOENT (no such service), and -out_value if that is -4095 to -1 (EIO
+ * if Linux has no such number).
  */
 struct portal_guest_call {
 	__u32 size;
@@ -186,6 +199,9 @@ struct portal_guest_call {
  * @width: (in) 1, 2, 4 or 8 bytes
  * @offset: (in) aligned to @width, inside the region
  * @value: (in) to write; (out) read
+ *
+ * Errors: EINVAL (not in the region), ENOENT (no registers in this slot),
+ * ENODEV (not enabled).
  */
 struct portal_guest_reg {
 	__u32 size;

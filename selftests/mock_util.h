@@ -9,6 +9,7 @@
 #include <linux/portal_mock.h>
 
 #define MOCK_RAM_SIZE	(2UL << 20)
+#define MOCK_VCPUS	4
 #define MOCK_MMIO	0x10000000ULL	/* far above the RAM */
 #define MOCK_PORT	0x5000ULL
 #define MOCK_HC		0x1000ULL	/* a number for RAW hooks */
@@ -38,7 +39,7 @@ static inline void mock_setup(struct __test_metadata *_metadata, struct mock *m)
 	m->ram = mmap(NULL, MOCK_RAM_SIZE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, m->ram);
-	m->vm = mock_try(m->dev, PORTAL_RIGHT_ALL, 4, m->ram, MOCK_RAM_SIZE);
+	m->vm = mock_try(m->dev, PORTAL_RIGHT_ALL, MOCK_VCPUS, m->ram, MOCK_RAM_SIZE);
 	ASSERT_LE(0, m->vm);
 }
 
@@ -109,11 +110,14 @@ static inline bool mock_passed(int vm, struct portal_mock_access a)
 	return !mock_run(vm, &a) && a.out_result == PORTAL_MOCK_PASSED;
 }
 
-/* mock_hello: the guest's handshake; returns HELLO's value. */
+/*
+ * mock_hello: the guest's handshake; returns HELLO's value. On a vCPU of its
+ * own: one access at a time goes through each.
+ */
 static inline __s64 mock_hello(int vm)
 {
 	struct portal_mock_access a = {
-		.size = sizeof(a), .kind = PORTAL_KIND_HYPERCALL,
+		.size = sizeof(a), .kind = PORTAL_KIND_HYPERCALL, .vcpu = MOCK_VCPUS - 1,
 		.addr = PORTAL_HC_HELLO, .call_id = 0x48454c4f,
 		.data = { PORTAL_HELLO_MAGIC0, PORTAL_HELLO_MAGIC1, PORTAL_GUEST_VERSION },
 	};

@@ -85,7 +85,10 @@ static __u64 taken(FIXTURE_DATA(orphan) *self)
 
 static int call(FIXTURE_DATA(orphan) *self, int n)
 {
-	return vcpu_start(&self->v[n], self->vm, mock_hc(MOCK_HC, 100 + n, n));
+	struct portal_mock_access a = mock_hc(MOCK_HC, 100 + n, n);
+
+	a.vcpu = n;
+	return vcpu_start(&self->v[n], self->vm, a);
 }
 
 /* The call has entered the queue. */

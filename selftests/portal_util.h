@@ -28,9 +28,9 @@
 #include <linux/portal.h>
 #include <linux/portal_guest.h>
 #include <linux/portal_ring.h>
-#ifdef ASSERT_EQ	/* LIBKVM has one too */
+/* LIBKVM has these too */
 #undef ASSERT_EQ
-#endif
+#undef NSEC_PER_SEC
 #include "kselftest_harness.h"
 
 #define PORTAL_DEV	"/dev/portal"

@@ -60,7 +60,7 @@ static int submit(struct io_uring *ring, const struct queue *q, __u32 op,
 	return submit_flags(ring, q, op, replies, nr, tag, 0);
 }
 
-/* The result of the command that ends next; its tag in *@tag. */
+/* The result of the command that ends next, its tag in *@tag; or -ETIMEDOUT. */
 static int result(struct io_uring *ring, __u64 *tag)
 {
 	struct __kernel_timespec ts = { .tv_sec = 5 };
@@ -68,8 +68,8 @@ static int result(struct io_uring *ring, __u64 *tag)
 	int ret;
 
 	ret = io_uring_wait_cqe_timeout(ring, &cqe, &ts);
-	if (ret)
-		return ret;
+	if (ret)	/* -ETIME would look like a result */
+		return ret == -ETIME ? -ETIMEDOUT : ret;
 	if (tag)
 		*tag = cqe->user_data;
 	ret = cqe->res;

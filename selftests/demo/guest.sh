@@ -40,7 +40,7 @@ copy)	# about 16 MB, synced as it goes
 	cd /mnt/files
 	for f in *; do
 		cp "$f" /mnt/copy/
-		grep " $f\$" ../SHA256SUMS >>/mnt/copy.sums
+		grep -F "  $f" ../SHA256SUMS >>/mnt/copy.sums
 		kb=$((kb + $(du -k "$f" | cut -f1)))
 		sync
 		[ $kb -lt 16384 ] || break

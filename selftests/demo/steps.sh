@@ -147,7 +147,7 @@ before=$(disk_of .device.write_bytes)
 worker=$(disk_of .pid)
 in_guest 200 demo-guest copy >"$work/copy" &
 copier=$!
-copying() { [ "$(disk_of .device.write_bytes)" -gt $((before + (2 << 20))) ]; }
+copying() { kill -0 "$copier" && [ "$(disk_of .device.write_bytes)" -gt $((before + (2 << 20))) ]; }
 until_true 100 copying || die "the copy does not start"
 kill -9 "$worker"
 say "    killed worker $worker after $((($(disk_of .device.write_bytes) - before) >> 10)) KiB"

@@ -87,6 +87,8 @@ show_console()
 {
 	say "end of the guest's console:"
 	tail -n 40 "$state/console" | tr -d '\r' >&2
+	say "end of its QEMU's log:"
+	tail -n 40 "$state/qemu.log" >&2
 }
 
 guest_wait()
@@ -132,7 +134,8 @@ guest_start()
 		-serial "file:$state/console" \
 		-serial "unix:$state/serial,server=on,wait=off" \
 		-qmp "unix:$state/qmp,server=on,wait=off" \
-		-pidfile "$state/pid" -daemonize "$@"
+		-pidfile "$state/pid" -daemonize \
+		-D "$state/qemu.log" -d cpu_reset "$@"
 	[ -n "$nowait" ] || guest_wait
 	guest_pid
 }
@@ -166,7 +169,11 @@ run)
 		limit=(--timeout "${2-}")
 		shift 2
 	fi
-	exec "$client" "$state/serial" "${limit[@]}" "$@"
+	status=0
+	"$client" "$state/serial" "${limit[@]}" "$@" || status=$?
+	# Nothing else will tell why it died.
+	[ "$status" -ne 125 ] || alive || show_console
+	exit "$status"
 	;;
 qmp) exec "$client" --qmp "$state/qmp" --timeout 30 "$@" ;;
 pid) alive && guest_pid ;;

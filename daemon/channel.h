@@ -89,11 +89,16 @@ struct chan_msg {
  *	PORTAL_FN_INTERRUPT	n = queued - taken; taken = queued; handler(n);
  *				served = taken
  *	new worker		taken = served: those of a handler that died come again
+ *
+ * @running and @tries: the hypercall that the plugin works at, and how often
+ * it began; one that killed three workers is answered by an error.
  */
 struct chan_page {
 	uint64_t queued;
 	uint64_t taken;
 	uint64_t served;
+	uint64_t running;
+	uint64_t tries;
 	/* counters, written by the worker only */
 	uint64_t requests;
 	uint64_t calls;

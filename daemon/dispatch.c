@@ -12,6 +12,8 @@
 #include "errmap.h"
 #include "worker.h"
 
+#define MAX_TRIES	3
+
 static void count(uint64_t *counter)
 {
 	/* read by the supervisor at any time, written by this thread only */
@@ -68,6 +70,19 @@ static int run_interrupt(struct portal_instance *pi, uint64_t *value)
 	return ret;
 }
 
+/*
+ * The kernel hands a dead worker's calls out again. A call that kills its
+ * worker each time would take down the instance, so after MAX_TRIES it is over.
+ */
+static bool is_poison(struct chan_page *page, const struct portal_request *req)
+{
+	if (page->running != req->id) {
+		page->tries = 0;
+		page->running = req->id;
+	}
+	return ++page->tries > MAX_TRIES;
+}
+
 static void dispatch_hypercall(struct portal_instance *pi, const struct portal_request *req)
 {
 	struct portal_call call = {
@@ -80,6 +95,12 @@ static void dispatch_hypercall(struct portal_instance *pi, const struct portal_r
 	int ret = -ENOSYS;
 
 	count(&pi->page->calls);
+	if (is_poison(pi->page, req)) {
+		log_err("a call of function %u killed %d workers; answered by an error", call.fn,
+			MAX_TRIES);
+		answer(pi, req, -EIO, 0);
+		return;
+	}
 	enter(pi);
 	if (call.fn == PORTAL_FN_INTERRUPT)
 		ret = run_interrupt(pi, &value);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* dispatch_test.c - requests of a hostile guest, and of a kind one */
-/* LINK: dispatch.o errmap.o */
+/* LINK: dispatch.o errmap.o log.o */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,6 +33,7 @@ struct portal_region {
 static struct portal_region region = { 7 };
 static struct chan_page page;
 static struct portal_instance pi;
+static uint64_t call_id;	/* of the next call */
 
 int portal_reply_value(struct portal_queue *q, uint64_t id, uint64_t value)
 {
@@ -132,6 +133,7 @@ static int setup(void **state)
 	memset(&page, 0, sizeof(page));
 	memset(&seen, 0, sizeof(seen));
 	memset(&last, 0, sizeof(last));
+	call_id++;
 	pi.page = &page;
 	pi.region = &region;
 	pi.plugin.ops = (struct portald_plugin) {
@@ -153,11 +155,12 @@ static int setup(void **state)
 static void hypercall(uint32_t fn, uint64_t a0, uint64_t a3)
 {
 	struct portal_request req = {
-		.id = 11, .kind = PORTAL_KIND_HYPERCALL, .flags = PORTAL_REQ_F_CALL,
+		.id = call_id, .kind = PORTAL_KIND_HYPERCALL, .flags = PORTAL_REQ_F_CALL,
 		.addr = PORTAL_HC_SERVICE(5) + fn, .data = { a0, 0, 0, a3 },
 	};
 
 	dispatch(&pi, &req);
+	call_id++;
 }
 
 static void mmio(uint32_t flags, uint32_t offset, uint64_t val)
@@ -175,7 +178,7 @@ static void calls_the_plugin(void **state)
 	(void)state;
 	hypercall(1, 40, 2);
 	assert_int_equal(seen.fn, 1);
-	assert_int_equal(last.id, 11);
+	assert_int_equal(last.id, call_id - 1);
 	assert_int_equal(last.value, 42);
 	assert_int_equal(page.calls, 1);
 	assert_int_equal(page.requests, 1);
@@ -229,6 +232,29 @@ static void counts_interrupts_and_loses_none(void **state)
 	hypercall(PORTAL_FN_INTERRUPT, 0, 0);
 	assert_int_equal(seen.count, 3);
 	assert_int_equal(seen.interrupts, 3);
+}
+
+static void sink(int level, const char *msg)
+{
+	(void)level;
+	(void)msg;
+}
+
+static void a_call_that_kills_workers_ends(void **state)
+{
+	(void)state;
+	log_set_sink(sink);
+	for (int i = 0; i < 3; i++) {	/* each by a new worker, on the same page */
+		hypercall(0, 5, 0);
+		assert_false(last.error);
+		call_id--;
+	}
+	hypercall(0, 5, 0);
+	assert_true(last.error);
+	assert_int_equal(last.value, PORTAL_EIO);
+	assert_int_equal(seen.calls, 3);
+	hypercall(0, 5, 0);		/* another call is served */
+	assert_false(last.error);
 }
 
 static void keeps_the_thread_model_of_block_plugins(void **state)
@@ -314,7 +340,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(calls_the_plugin), T(maps_errors), T(unknown_functions_are_enosys),
-		T(counts_interrupts_and_loses_none), T(keeps_the_thread_model_of_block_plugins),
+		T(counts_interrupts_and_loses_none), T(a_call_that_kills_workers_ends), T(keeps_the_thread_model_of_block_plugins),
 		T(reads_and_writes_registers), T(takes_the_doorbells_count),
 		T(writes_go_to_the_front_end), T(drops_writes_of_a_region_that_is_gone),
 		T(unknown_kinds_get_an_answer),

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2154,SC2086,SC2317 # e2e.sh and world.sh set them; words; "within"
+#
+# QMP stop and cont while the guest waits for an answer.
+
+slow_says()	# LINES WHAT: in the log since
+{
+	log_since "$1" | grep -cE "slow.*call [0-9]+ $2"
+}
+
+slow_said()
+{
+	[ "$(slow_says "$1" "$2")" -ge 1 ]
+}
+
+# pause_during COMMAND: the guest's call is open when QEMU has to stop
+pause_during()
+{
+	local lines calls restarts start took
+
+	need_driver
+	calls=$(in_guest 30 portal-call slow 1)
+	restarts=$(vm_stat .kernel.restarts)
+	lines=$(log_lines)
+	guest_start call "$1"
+	within 30 slow_said "$lines" begins
+	start=$(now_ms)
+	qmp stop
+	took=$(($(now_ms) - start))
+	! slow_said "$lines" ends || skip "this machine is too slow: the call ended meanwhile"
+	at_most "ms that stop took" "$took" 3000
+	equal "state of QEMU" "$(qemu_state)" paused
+	# the answer comes while nobody can take it
+	within 30 slow_said "$lines" ends
+	equal "state of QEMU" "$(qemu_state)" paused
+	qmp cont
+	says "^$((calls + 1))$" guest_result call 30
+	equal "calls that began" "$(slow_says "$lines" begins)" 1
+	equal "calls of the plugin" "$(in_guest 30 portal-call slow 1)" $((calls + 1))
+	at_least "restarts" "$(vm_stat .kernel.restarts)" $((restarts + 1))
+	echo "stop took $took ms"
+}
+
+pause_hypercall()
+{
+	pause_during 'portal-call slow 0 4000'
+}
+
+pause_register()
+{
+	need_driver
+	in_guest 30 portal-call --reg slow 8 4 4000
+	pause_during 'portal-call --reg slow 0 4'
+}
+
+# cont comes before the answer
+pause_shortly()
+{
+	local lines calls
+
+	need_driver
+	calls=$(in_guest 30 portal-call slow 1)
+	lines=$(log_lines)
+	guest_start call 'portal-call slow 0 4000'
+	within 30 slow_said "$lines" begins
+	qmp stop
+	equal "state of QEMU" "$(qemu_state)" paused
+	qmp cont
+	! slow_said "$lines" ends || skip "this machine is too slow: the call ended meanwhile"
+	says "^$((calls + 1))$" guest_result call 30
+	equal "calls that began" "$(slow_says "$lines" begins)" 1
+	equal "state of QEMU" "$(qemu_state)" running
+}
+
+test_case "guest: stop and cont during a slow hypercall" pause_hypercall
+test_case "guest: stop and cont during a slow register read" pause_register
+test_case "guest: cont before the answer of a slow hypercall" pause_shortly

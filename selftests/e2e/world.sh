@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # work, build and top are e2e.sh's
+#
+# What a case needs to be there: the module, portald, an unmodified QEMU, the VM
+# attached, the guest's driver, its disk. Each need_ function looks first, so a
+# case can be run alone, and after one that left a mess.
+
+socket=$work/control
+portald_log=$work/portald.log
+guest="selftests/rig/qemu-guest.sh --name e2e"
+other="selftests/rig/qemu-guest.sh --name other"
+instances=echo,hello,slow,regs,disk,raw,ro
+
+make_world()
+{
+	mkdir -p "$work/plugins" "$work/directory" "$work/rofs"
+	cp "$build"/daemon/plugins/*.so "$build"/e2e/plugins/*.so "$work/plugins/"
+	cp --sparse=always "$build/e2e/files.img" "$work/disk.img"
+	cp --sparse=always "$build/e2e/files.img" "$work/ro.img"
+	truncate -s 32M "$work/raw.img"
+	truncate -s 1M "$work/locked.img"
+	mount -t tmpfs e2e "$work/rofs"
+	truncate -s 1M "$work/rofs/x.img"
+	mount -o remount,ro "$work/rofs"
+	world_config >"$work/portald.conf"
+}
+
+world_config()
+{
+	cat <<-CONF
+	[portald]
+	socket = $socket
+	[instance echo]
+	plugin = echo
+	[instance hello]
+	plugin = hello
+	[instance slow]
+	plugin = slow
+	[instance regs]
+	plugin = regs
+	[instance disk]
+	plugin = file
+	frontend = virtio-blk
+	serial = E2E-DISK
+	path = $work/disk.img
+	[instance raw]
+	plugin = file
+	frontend = virtio-blk
+	serial = E2E-RAW
+	path = $work/raw.img
+	[instance ro]
+	plugin = file
+	frontend = virtio-blk
+	serial = E2E-RO
+	path = $work/ro.img
+	readonly = on
+	[instance bad-key]
+	plugin = hello
+	greting = good morning
+	[instance bad-value]
+	plugin = file
+	frontend = virtio-blk
+	path = $work/raw.img
+	readonly = perhaps
+	[instance bad-plugin]
+	plugin = nosuch
+	[instance bad-version]
+	plugin = newer
+	[instance bad-object]
+	plugin = nosymbol
+	[instance bad-missing]
+	plugin = file
+	frontend = virtio-blk
+	path = $work/missing.img
+	[instance bad-directory]
+	plugin = file
+	frontend = virtio-blk
+	path = $work/directory
+	[instance bad-rofs]
+	plugin = file
+	frontend = virtio-blk
+	path = $work/rofs/x.img
+	[instance good-rofs]
+	plugin = file
+	frontend = virtio-blk
+	path = $work/rofs/x.img
+	readonly = on
+	[instance bad-locked]
+	plugin = file
+	frontend = virtio-blk
+	path = $work/locked.img
+	CONF
+}
+
+end_world()
+{
+	end_background
+	[ ! -s "$work/portald.pid" ] || kill "$(cat "$work/portald.pid")" 2>/dev/null
+	$guest stop >/dev/null 2>&1
+	$other stop >/dev/null 2>&1
+	[ ! -d /sys/module/portal ] || until_true 15 rmmod portal
+	umount "$work/rofs"
+	rm -rf "$work"
+}
+
+# what is said about a failure, and not believed after it
+diagnose()
+{
+	echo "portald's log:"
+	tail -n 12 "$portald_log" 2>/dev/null
+	dmesg_since | tail -n 12
+}
+
+distrust()
+{
+	rm -f "$work/driver"
+}
+
+# ---- programs -----------------------------------------------------------------
+
+ctl()
+{
+	timeout 60 "$build/daemon/portalctl" --socket "$socket" "$@"
+}
+
+in_guest()	# SECONDS COMMAND...
+{
+	local limit=$1
+
+	shift
+	$guest run --timeout "$limit" "$*"
+}
+
+# guest_start NAME COMMAND...: in the guest's background
+guest_start()
+{
+	local name=$1
+
+	shift
+	in_guest 30 "rm -f /tmp/$name.*; ($* >/tmp/$name.out 2>&1; echo \$? >/tmp/$name.rc) &"
+}
+
+guest_said()	# NAME PATTERN
+{
+	in_guest 30 "grep -qE '$2' /tmp/$1.out"
+}
+
+guest_ended()
+{
+	in_guest 30 "[ -s /tmp/$1.rc ]"
+}
+
+# guest_result NAME SECONDS: waits for its end, prints what it said
+guest_result()
+{
+	local status
+
+	until_true "$2" guest_ended "$1" || fail "in the guest $1 does not end within $2 s"
+	status=$(in_guest 30 "cat /tmp/$1.rc")
+	in_guest 30 "cat /tmp/$1.out"
+	return "$status"
+}
+
+qmp()	# COMMAND
+{
+	$guest qmp "{\"execute\":\"$1\"}"
+}
+
+qemu_state()
+{
+	qmp query-status | jq -r '.. | .status? // empty' | head -n 1
+}
+
+# ---- numbers ------------------------------------------------------------------
+
+vm_stat()	# JQ-PATH, of the VM e2e
+{
+	ctl --json stat e2e | jq -r ".vms[0]$1"
+}
+
+inst_stat()	# INSTANCE JQ-PATH
+{
+	vm_stat ".instances[] | select(.name == \"$1\") | $2"
+}
+
+inst_is()	# INSTANCE JQ-PATH VALUE
+{
+	[ "$(inst_stat "$1" "$2")" = "$3" ]
+}
+
+portald_pid()
+{
+	cat "$work/portald.pid" 2>/dev/null
+}
+
+qemu_pid()
+{
+	$guest pid
+}
+
+workers()
+{
+	pgrep -f -- "portald --worker" || true
+}
+
+log_lines()
+{
+	wc -l <"$portald_log"
+}
+
+# log_since LINES: what portald said after its first LINES lines
+log_since()
+{
+	tail -n +$(($1 + 1)) "$portald_log"
+}
+
+# ---- states -------------------------------------------------------------------
+
+need_module()
+{
+	[ -c /dev/portal ] || insmod "$build/kmod/$(uname -r)/portal.ko"
+}
+
+portald_alive()
+{
+	[ -n "$(portald_pid)" ] && ! ended "$(portald_pid)"
+}
+
+need_portald()
+{
+	! portald_alive || return 0
+	setsid "$build/daemon/portald" --config "$work/portald.conf" \
+		--plugin-dir "$work/plugins" >>"$portald_log" 2>&1 </dev/null &
+	echo $! >"$work/portald.pid"
+	within 20 ctl list
+}
+
+stop_portald()
+{
+	portald_alive || return 0
+	kill -TERM "$(portald_pid)"
+	within 20 ended "$(portald_pid)"
+}
+
+# The rig's -no-reboot ends QEMU at a reset; the later -action wins.
+need_guest()
+{
+	[ -z "$(qemu_pid)" ] || return 0
+	distrust
+	$guest start -action reboot=reset
+}
+
+attached()
+{
+	ctl list | grep -q '^e2e '
+}
+
+need_attached()
+{
+	need_module
+	need_portald
+	need_guest
+	attached || ctl attach --pid "$(qemu_pid)" --name e2e --instances $instances
+}
+
+# The guest's modules, all disks. Asked once, until a case changes it.
+need_driver()
+{
+	need_attached
+	[ ! -e "$work/driver" ] || return 0
+	in_guest 120 e2e-guest up
+	: >"$work/driver"
+}
+
+need_detached()
+{
+	! attached || ctl detach --timeout 20 e2e
+	distrust
+}

@@ -57,8 +57,12 @@ static ssize_t queue_read(struct file *file, char __user *buf, size_t len, loff_
 
 	if (!max)
 		return -EINVAL;
-	if (mutex_lock_interruptible(&queue->read_mutex))
+	if (file->f_flags & O_NONBLOCK) {
+		if (!mutex_trylock(&queue->read_mutex))
+			return -EAGAIN;		/* another reader sleeps in it */
+	} else if (mutex_lock_interruptible(&queue->read_mutex)) {
 		return -EINTR;
+	}
 	ret = portal_queue_check(qf);
 	if (ret && ret != -ENODEV)
 		goto out_unlock;
@@ -89,10 +93,10 @@ static ssize_t queue_read(struct file *file, char __user *buf, size_t len, loff_
 			break;
 		}
 	spin_lock(&queue->lock);
-	if (queue->epoch == qf->epoch && queue->seen == pos)
-		queue->seen = pos + nr;
-	else
+	if (queue->epoch != qf->epoch)
 		ret = -ESTALE;
+	else if (queue->seen < pos + nr)
+		queue->seen = pos + nr;
 	spin_unlock(&queue->lock);
 	trace_portal_fetch(queue->id, nr);
 out_unlock:

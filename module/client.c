@@ -221,16 +221,19 @@ out_put_vm:
 int portal_vm_ioctl_attach(struct file *file, struct portal_vm_attach *arg)
 {
 	struct portal_vm *vm;
-	int ret;
+	int ret, tries;
 
 	if (arg->flags || arg->rights & ~PORTAL_RIGHT_ALL)
 		return -EOPNOTSUPP;
 	if (arg->__reserved)
 		return -EINVAL;
-	ret = portal_kvm_attach(arg->vm_fd, &vm);
-	if (ret)
-		return ret;
-	ret = portal_client_fd(vm, arg->rights);
+	/* the last other client may be on its way out just now */
+	for (tries = 0, ret = -ENODEV; ret == -ENODEV && tries < 5; tries++) {
+		ret = portal_kvm_attach(arg->vm_fd, &vm);
+		if (ret)
+			return ret;
+		ret = portal_client_fd(vm, arg->rights);
+	}
 	if (ret < 0)
 		return ret;
 	pr_info("%s (pid %d, uid %u) attached to the VM of mm %p, rights %#x\n", current->comm,

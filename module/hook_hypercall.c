@@ -41,6 +41,7 @@ static enum portal_step hello(struct portal_vcpu *pv, struct portal_hypercall *h
 	atomic64_inc(&vm->stats.hellos);
 	/* a guest that booted anew has forgotten its calls */
 	portal_calls_drop(vm);
+	portal_syncs_forget(vm, NULL);
 	list_for_each_entry_srcu(client, &vm->clients, node, srcu_read_lock_held(&portal_srcu))
 		portal_queue_lifecycle(client, PORTAL_LIFE_HELLO, hc->args[2], hc->args[3]);
 	hc->value = PORTAL_GUEST_VERSION << 24 | features;
@@ -62,6 +63,7 @@ static enum portal_step post(struct portal_vcpu *pv, struct portal_hook *hook,
 		 * go while we sleep, the queue must not.
 		 */
 		kref_get(&queue->ref);
+		portal_queue_consumed(queue);	/* calls in line may have room now */
 		if (!portal_fence_wait(pv, &hook->t, pos, hook, false)) {
 			portal_queue_put(queue);
 			return PORTAL_RESTART;

@@ -112,8 +112,22 @@ static enum portal_step call_before(struct portal_vcpu *pv, struct portal_region
 	if (IS_ERR(call))
 		return PORTAL_RETIRE;	/* read() gives all ones */
 	done = portal_call_wait(pv, call, false);
-	portal_call_put(call);
+	if (done)
+		pv->answered = call;	/* for call_read(), or portal_region_after() */
+	else
+		portal_call_put(call);
 	return done ? PORTAL_RETIRE : PORTAL_RESTART;
+}
+
+static void call_forget(struct portal_vcpu *pv)
+{
+	struct portal_call *call = pv->answered;
+
+	pv->answered = NULL;
+	if (call) {
+		portal_call_retire(pv->vm, call);
+		portal_call_put(call);
+	}
 }
 
 static int call_read(struct portal_vcpu *pv, struct portal_region *region, u32 offset, u32 len,
@@ -140,58 +154,86 @@ static int call_read(struct portal_vcpu *pv, struct portal_region *region, u32 o
 	/* killed: the call has no taker any more either */
 	portal_call_retire(vm, call);
 	portal_call_put(call);
+	if (pv->answered == call) {
+		pv->answered = NULL;
+		portal_call_put(call);
+	}
 	return ret;
 }
 
 /* ---- writes that retire when they are consumed -------------------------- */
 
-static struct portal_sync *sync_find(struct portal_vcpu *pv, const struct portal_region *region,
-				     u32 offset)
+/*
+ * A restarted store may come from another vCPU, or never (its thread was
+ * killed): slots are the VM's, known by what was stored, and expire.
+ */
+static bool sync_live(const struct portal_sync *sync, const struct portal_region *region,
+		      u32 offset, u64 now)
+{
+	return sync->region == region && sync->offset == offset && sync->until > now;
+}
+
+/* Up to where the stores to a register that are under way must be consumed. */
+static u64 sync_pos(struct portal_vm *vm, const struct portal_region *region, u32 offset)
+{
+	u64 now = ktime_get_ns(), pos = 0;
+	int i;
+
+	spin_lock(&vm->lock);
+	for (i = 0; i < PORTAL_SYNC_SLOTS; i++)
+		if (sync_live(&vm->syncs[i], region, offset, now))
+			pos = max(pos, vm->syncs[i].pos);
+	spin_unlock(&vm->lock);
+	return pos;
+}
+
+static void sync_add(struct portal_vm *vm, const struct portal_sync *sync)
+{
+	struct portal_sync *slot = &vm->syncs[0];
+	int i;
+
+	spin_lock(&vm->lock);
+	for (i = 0; i < PORTAL_SYNC_SLOTS && slot->region; i++)
+		if (!vm->syncs[i].region || vm->syncs[i].until < slot->until)
+			slot = &vm->syncs[i];	/* a free one, else the oldest */
+	*slot = *sync;
+	spin_unlock(&vm->lock);
+}
+
+/* Takes a slot: by position, or any of the same store with @pos 0. */
+static bool sync_take(struct portal_vm *vm, const struct portal_sync *sync, u64 pos)
+{
+	u64 now = ktime_get_ns();
+	bool found = false;
+	int i;
+
+	spin_lock(&vm->lock);
+	for (i = 0; i < PORTAL_SYNC_SLOTS && !found; i++) {
+		struct portal_sync *s = &vm->syncs[i];
+
+		found = sync_live(s, sync->region, sync->offset, now) && s->len == sync->len &&
+			s->value == sync->value && (!pos || s->pos == pos);
+		if (found)
+			s->region = NULL;
+	}
+	spin_unlock(&vm->lock);
+	return found;
+}
+
+/**
+ * portal_syncs_forget - nobody comes for these stores any more
+ * @vm: the VM
+ * @region: those of this region, which goes; NULL: all
+ */
+void portal_syncs_forget(struct portal_vm *vm, const struct portal_region *region)
 {
 	int i;
 
+	spin_lock(&vm->lock);
 	for (i = 0; i < PORTAL_SYNC_SLOTS; i++)
-		if (pv->sync[i].region == region && pv->sync[i].offset == offset)
-			return &pv->sync[i];
-	return NULL;
-}
-
-/* An interrupt handler may have its own write in the middle of another's wait. */
-static struct portal_sync *sync_new(struct portal_vcpu *pv)
-{
-	int i;
-
-	for (i = 0; i < PORTAL_SYNC_SLOTS; i++)
-		if (!pv->sync[i].region)
-			return &pv->sync[i];
-	return &pv->sync[pv->next_sync++ % PORTAL_SYNC_SLOTS];
-}
-
-static enum portal_step sync_before(struct portal_vcpu *pv, struct portal_region *region,
-				    u32 offset)
-{
-	struct portal_sync *sync = sync_find(pv, region, offset);
-
-	if (!sync)
-		return PORTAL_RETIRE;	/* first time: let write() post it */
-	if (!portal_fence_wait(pv, &region->t, sync->pos, sync, false))
-		return PORTAL_RESTART;
-	sync->retire = true;
-	return PORTAL_RETIRE;
-}
-
-/* The restarted store comes by again: was it posted the first time? */
-static bool sync_retire(struct portal_vcpu *pv, struct portal_region *region, u32 offset, u32 len,
-			u64 value)
-{
-	struct portal_sync *sync = sync_find(pv, region, offset);
-	bool same;
-
-	if (!sync || !sync->retire)
-		return false;
-	same = sync->len == len && sync->value == value;
-	sync->region = NULL;
-	return same;
+		if (!region || vm->syncs[i].region == region)
+			vm->syncs[i].region = NULL;
+	spin_unlock(&vm->lock);
 }
 
 /**
@@ -210,7 +252,7 @@ static bool sync_retire(struct portal_vcpu *pv, struct portal_region *region, u3
 bool portal_region_guess(struct portal_vcpu *pv, const struct portal_region *region, u32 offset,
 			 bool *write)
 {
-	*write = sync_find(pv, region, offset);
+	*write = sync_pos(pv->vm, region, offset);
 	return *write || attr_of(range_find(region, offset)) != PORTAL_ATTR_CALL;
 }
 
@@ -230,18 +272,20 @@ enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_regi
 {
 	u32 attr = attr_of(range_find(region, offset));
 	enum portal_step step = PORTAL_RETIRE;
+	u64 pos;
 
+	pv->posted = NULL;
 	if (READ_ONCE(region->t.dead))
 		return PORTAL_RETIRE;
-	if (write && is_sync(attr))
-		step = sync_before(pv, region, offset);
+	pos = write && is_sync(attr) ? sync_pos(pv->vm, region, offset) : 0;
+	if (pos && !portal_fence_wait(pv, &region->t, pos, region, false))
+		step = PORTAL_RESTART;
 	else if (!write && waits_for_head(attr) &&
 		 !portal_fence_wait(pv, &region->t, atomic64_read(&region->posted_pos), region,
 				    false))
 		step = PORTAL_RESTART;
 	else if (!write && attr == PORTAL_ATTR_CALL)
 		step = call_before(pv, region, offset);
-	pv->posted = NULL;
 	pv->gated = step == PORTAL_RETIRE;
 	return step;
 }
@@ -256,20 +300,20 @@ enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_regi
  */
 enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart)
 {
-	struct portal_sync *sync = pv->posted;
-	struct portal_region *region;
+	struct portal_target *t = pv->posted;
+	struct portal_sync sync = pv->sync;
 
 	pv->gated = false;
 	pv->posted = NULL;
-	if (!sync)
+	call_forget(pv);	/* the access was not the read we took it for */
+	if (!t)
 		return PORTAL_RETIRE;
-	region = sync->region;
-	if (READ_ONCE(region->t.dead) ||
-	    portal_fence_wait(pv, &region->t, sync->pos, sync, !can_restart)) {
-		sync->region = NULL;
-		return PORTAL_RETIRE;
-	}
-	return PORTAL_RESTART;
+	/* until we sleep, the bus keeps the region that @t is part of */
+	if (!READ_ONCE(t->dead) &&
+	    !portal_fence_wait(pv, t, sync.pos, sync.region, !can_restart))
+		return PORTAL_RESTART;
+	sync_take(pv->vm, &sync, sync.pos);
+	return PORTAL_RETIRE;
 }
 
 /**
@@ -306,16 +350,19 @@ static u64 region_post(struct portal_vcpu *pv, struct portal_region *region,
 {
 	struct portal_stats *stats = &pv->vm->stats;
 	struct portal_queue *queue = region->t.queue;
-	u64 pos;
+	u64 pos, deadline = 0;
 	int ret;
 
 	ret = portal_queue_post(queue, req, &pos);
-	while (ret == -EAGAIN && region->t.policy == PORTAL_POLICY_BLOCK) {
-		portal_fence_wait(pv, &region->t, pos, req, true);
-		if (ktime_get_ns() >= pv->wait_deadline || fatal_signal_pending(current)) {
-			ret = portal_queue_post(queue, req, &pos);
+	if (ret == -EAGAIN && region->t.policy == PORTAL_POLICY_BLOCK)
+		deadline = ktime_get_ns() + region->t.timeout_ns;
+	while (ret == -EAGAIN && ktime_get_ns() < deadline && !fatal_signal_pending(current)) {
+		/* calls in line may have room now; they came before */
+		portal_queue_consumed(queue);
+		ret = portal_queue_post(queue, req, &pos);
+		if (ret != -EAGAIN)
 			break;
-		}
+		portal_fence_wait(pv, &region->t, pos, req, true);
 		ret = portal_queue_post(queue, req, &pos);
 	}
 	if (ret) {
@@ -331,6 +378,7 @@ static void ring_doorbells(struct portal_vcpu *pv, struct portal_region *region,
 			   struct portal_request *req)
 {
 	const struct portal_range *range;
+	atomic_t *count = NULL;
 	u32 i;
 
 	for (i = 0; i < region->nr_ranges; i++) {
@@ -348,7 +396,8 @@ static void ring_doorbells(struct portal_vcpu *pv, struct portal_region *region,
 		}
 		if (range->flags & PORTAL_RANGE_F_COUNT) {
 			/* the consumer takes it by an exchange with 0, then works */
-			if (atomic_inc_return((atomic_t *)(region->shadow + range->aux)) != 1)
+			count = (atomic_t *)(region->shadow + range->aux);
+			if (atomic_inc_return(count) != 1)
 				return;
 			req->flags |= PORTAL_REQ_F_COUNTED;
 			req->data[1] = range->aux;
@@ -356,7 +405,8 @@ static void ring_doorbells(struct portal_vcpu *pv, struct portal_region *region,
 		break;
 	}
 	/* no match: as any other write, so that nothing is silently lost */
-	region_post(pv, region, req);
+	if (!region_post(pv, region, req) && count)
+		atomic_set(count, 0);	/* dropped and counted: the next ring posts anew */
 }
 
 /**
@@ -375,13 +425,17 @@ int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u3
 	const struct portal_range *range = range_find(region, offset);
 	u32 attr = attr_of(range);
 	struct portal_request req;
-	struct portal_sync *sync;
-	u64 value = 0, pos;
+	struct portal_sync sync;
+	u64 value = 0;
 
 	if (READ_ONCE(region->t.dead))
 		return 0;
 	memcpy(&value, val, min_t(u32, len, 8));
-	if (is_sync(attr) && pv->gated && sync_retire(pv, region, offset, len, value))
+	sync = (struct portal_sync){
+		.region = region, .offset = offset, .len = len, .value = value,
+	};
+	/* a restarted store that was posted the first time, and is consumed */
+	if (is_sync(attr) && pv->gated && sync_take(pv->vm, &sync, 0))
 		return 0;
 
 	portal_request_init(&req, pv, &region->t, region->bus_nr == PORTAL_BUS_PIO ?
@@ -393,7 +447,9 @@ int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u3
 
 	switch (attr) {
 	case PORTAL_ATTR_ACK:
-		atomic_andnot((u32)value, (atomic_t *)(region->shadow + range->aux));
+		/* a part of the register clears that part */
+		atomic_andnot((u32)value << (offset - range->offset) % 4 * 8,
+			      (atomic_t *)(region->shadow + range->aux));
 		if (range->flags & PORTAL_RANGE_F_POST)
 			region_post(pv, region, &req);
 		return 0;
@@ -402,18 +458,17 @@ int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u3
 		return 0;
 	case PORTAL_ATTR_SYNC:
 	case PORTAL_ATTR_CALL:
-		pos = region_post(pv, region, &req);
-		if (!pos)
+		sync.pos = region_post(pv, region, &req);
+		if (!sync.pos)
 			return 0;
 		if (!pv->gated) {
-			portal_fence_wait(pv, &region->t, pos, &req, true);
+			portal_fence_wait(pv, &region->t, sync.pos, &req, true);
 			return 0;
 		}
-		sync = sync_new(pv);
-		*sync = (struct portal_sync){
-			.region = region, .offset = offset, .len = len, .value = value, .pos = pos,
-		};
-		pv->posted = sync;
+		sync.until = ktime_get_ns() + max_t(u64, region->t.timeout_ns, PORTAL_SYNC_NS);
+		sync_add(pv->vm, &sync);
+		pv->posted = &region->t;
+		pv->sync = sync;
 		return 0;
 	}
 	region_post(pv, region, &req);

@@ -97,6 +97,7 @@ static int kvm_vm_get(struct kvm *kvm, struct portal_vm **out)
 		return PTR_ERR(vm);
 	}
 	refcount_inc(&kvm->users_count);	/* kvm_get_kvm(); the VM's file has one */
+	vm->watched = !portal_gate_set(PORTAL_GATE_RELEASE, true);
 out_unlock:
 	mutex_unlock(&portal_vms_mutex);
 	*out = vm;
@@ -135,6 +136,8 @@ out_fput:
 static void kvm_release(struct portal_vm *vm)
 {
 	portal_gate_set(PORTAL_GATE_HYPERCALL, false);
+	if (vm->watched)
+		portal_gate_set(PORTAL_GATE_RELEASE, false);
 	kvm_put_kvm(vm->key);
 }
 
@@ -221,8 +224,11 @@ static int kvm_irq_bind(struct portal_vm *vm, const struct portal_irq_bind *irq,
 	u32 irqchip = kvm_irqchip(vm);
 	int ret;
 
-	if (!(portal_features & PORTAL_FEAT_IRQ_GSI) || irqchip == PORTAL_IRQCHIP_NONE)
+	if (!(portal_features & PORTAL_FEAT_IRQ_GSI) || irqchip == PORTAL_IRQCHIP_NONE ||
+	    !vm->watched)
 		return -EOPNOTSUPP;
+	if (READ_ONCE(vm->gone) || READ_ONCE(vm->closed))
+		return -ENODEV;
 	ret = eventfd_check(irq->eventfd);
 	if (ret)
 		return ret;
@@ -235,7 +241,18 @@ static int kvm_irq_bind(struct portal_vm *vm, const struct portal_irq_bind *irq,
 		args.flags |= KVM_IRQFD_FLAG_RESAMPLE;
 		args.resamplefd = irq->resamplefd;
 	}
-	return kvm_call(kvm_irqfd)(vm->key, &args);
+	ret = kvm_call(kvm_irqfd)(vm->key, &args);
+	/*
+	 * KVM takes its irqfds down when the VM's file closes; one that came
+	 * later would outlive the VM. The flag is set before KVM does so.
+	 */
+	smp_mb();
+	if (!ret && bind && READ_ONCE(vm->closed)) {
+		args.flags = KVM_IRQFD_FLAG_DEASSIGN;
+		kvm_call(kvm_irqfd)(vm->key, &args);
+		ret = -ENODEV;
+	}
+	return ret;
 }
 
 static int kvm_gate(struct portal_vm *vm, enum portal_gate gate, bool on)

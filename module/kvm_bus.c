@@ -51,8 +51,10 @@ static int bus_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, gpa_t add
 	struct portal_vcpu *pv = enter(vcpu, region);
 	int ret;
 
-	if (!pv)
+	if (!pv) {
+		portal_queue_drop(region->t.queue);
 		return 0;
+	}
 	ret = portal_region_write(pv, region, addr - region->gpa, len, val);
 	srcu_read_unlock(&portal_srcu, pv->srcu_idx);
 	return ret;

@@ -9,6 +9,8 @@
  * Built with -fno-optimize-sibling-calls: when our function calls KVM's, the
  * handler knows by the return address not to send it back to us.
  */
+#include <linux/delay.h>
+#include <linux/fs.h>
 #include <linux/ftrace.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
@@ -31,6 +33,26 @@ static __always_inline struct portal_vm *vm_look(const struct kvm *kvm)
 static __always_inline bool in_guest_mode(const struct kvm_vcpu *vcpu)
 {
 	return vcpu->arch.hflags & HF_GUEST_MASK;
+}
+
+/*
+ * KVM's own code may sleep for as long as the guest's memory makes it, so it
+ * runs outside of portal_srcu; but we are below it on the stack.
+ */
+static atomic_t foreign = ATOMIC_INIT(0);
+
+static void foreign_enter(int idx)
+{
+	atomic_inc(&foreign);
+	srcu_read_unlock(&portal_srcu, idx);
+}
+
+static int foreign_exit(void)
+{
+	int idx = srcu_read_lock(&portal_srcu);
+
+	atomic_dec(&foreign);
+	return idx;
 }
 
 /* ---- hypercalls --------------------------------------------------------- */
@@ -90,7 +112,9 @@ static noinline int hypercall_exit(struct kvm_vcpu *vcpu)
 		ret = 1;	/* KVM sees to signals and interrupts, then again */
 		break;
 	default:
+		foreign_enter(idx);
 		ret = kvm_call(kvm_emulate_hypercall)(vcpu);
+		idx = foreign_exit();
 	}
 	srcu_read_unlock(&portal_srcu, idx);
 	return ret;
@@ -167,7 +191,9 @@ static noinline int page_fault_exit(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_
 	if (region)
 		pv = portal_vcpu_get(vm, vcpu->vcpu_idx, vcpu);
 	if (!pv || (!known && !portal_region_guess(pv, region, gpa - region->gpa, &write))) {
+		foreign_enter(idx);
 		ret = kvm_call(kvm_mmu_page_fault)(vcpu, gpa, error_code, insn, insn_len);
+		idx = foreign_exit();
 		goto out_unlock;
 	}
 	pv->srcu_idx = idx;
@@ -201,15 +227,30 @@ static void notrace page_fault_handler(unsigned long ip, unsigned long parent_ip
 		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)page_fault_exit);
 }
 
+/* ---- the VM's file closes ------------------------------------------------ */
+
+static void notrace release_handler(unsigned long ip, unsigned long parent_ip,
+				    struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct file *file = (void *)portal_ftrace_arg(fregs, 1);
+	struct portal_vm *vm;
+
+	preempt_disable_notrace();
+	vm = vm_look(file->private_data);
+	if (vm)
+		WRITE_ONCE(vm->closed, true);
+	preempt_enable_notrace();
+}
+
 /* ---- on and off --------------------------------------------------------- */
 
 /* PERMANENT: with ftrace_enabled=0 the hooks would silently be gone. */
-#define GATE(_gate, _symbol, _handler)						\
+#define GATE(_gate, _symbol, _handler, _flags)					\
 	[_gate] = {								\
 		.symbol = _symbol,						\
 		.ops = {							\
 			.func = _handler,					\
-			.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT, \
+			.flags = FTRACE_OPS_FL_PERMANENT | (_flags),		\
 		},								\
 	}
 
@@ -220,8 +261,10 @@ static struct {
 	unsigned int users;
 	bool filtered;
 } gates[] = {
-	GATE(PORTAL_GATE_HYPERCALL, "kvm_emulate_hypercall", hypercall_handler),
-	GATE(PORTAL_GATE_MMIO, "kvm_mmu_page_fault", page_fault_handler),
+	GATE(PORTAL_GATE_HYPERCALL, "kvm_emulate_hypercall", hypercall_handler,
+	     FTRACE_OPS_FL_IPMODIFY),
+	GATE(PORTAL_GATE_MMIO, "kvm_mmu_page_fault", page_fault_handler, FTRACE_OPS_FL_IPMODIFY),
+	GATE(PORTAL_GATE_RELEASE, "kvm_vm_release", release_handler, 0),
 };
 
 static_assert(ARRAY_SIZE(gates) == PORTAL_GATE_NR);
@@ -271,6 +314,8 @@ out_unlock:
  */
 void portal_gate_exit(void)
 {
+	while (atomic_read(&foreign))
+		msleep(20);	/* KVM's own code, which ends by itself or by a signal */
 	synchronize_srcu(&portal_srcu);
 	synchronize_rcu_tasks();
 	rcu_barrier();

@@ -239,11 +239,13 @@ static int mock_access(struct portal_vm_file *vf, struct portal_mock_access *arg
 		return -EINVAL;
 	}
 	vcpu = &((struct mock_vm *)vm->key)->vcpus[arg->vcpu];
+	atomic_inc(&vm->nr_parked);	/* vm_release() waits for us */
 	portal_vm_exit(vm);
 
-	/* the caller's VM fd keeps the VM from its release */
-	if (mutex_lock_interruptible(&vcpu->mutex))
-		return -EINTR;
+	if (mutex_lock_interruptible(&vcpu->mutex)) {
+		ret = -EINTR;
+		goto out_unpark;
+	}
 	arg->out_restarts = 0;
 	for (;;) {
 		idx = srcu_read_lock(&portal_srcu);
@@ -265,6 +267,11 @@ static int mock_access(struct portal_vm_file *vf, struct portal_mock_access *arg
 		cond_resched();
 	}
 	mutex_unlock(&vcpu->mutex);
+out_unpark:
+	idx = srcu_read_lock(&portal_srcu);
+	if (atomic_dec_and_test(&vm->nr_parked))
+		wake_up_all(&vm->parked_wq);
+	srcu_read_unlock(&portal_srcu, idx);
 	arg->out_result = step == PORTAL_PASS ? PORTAL_MOCK_PASSED : PORTAL_MOCK_DONE;
 	return ret;
 }

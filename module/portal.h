@@ -61,7 +61,8 @@ struct portal_vm;
 #define PORTAL_MAX_TIMEOUT_NS	(3600ULL * NSEC_PER_SEC)
 #define PORTAL_TIMEOUT_NS	(5ULL * NSEC_PER_SEC)
 #define PORTAL_HOLD_NS		(10ULL * NSEC_PER_SEC)
-#define PORTAL_SYNC_SLOTS	4
+#define PORTAL_SYNC_SLOTS	64
+#define PORTAL_SYNC_NS		(30ULL * NSEC_PER_SEC)
 
 /* What the guest's instruction does next. */
 enum portal_step {
@@ -73,6 +74,7 @@ enum portal_step {
 enum portal_gate {
 	PORTAL_GATE_HYPERCALL,
 	PORTAL_GATE_MMIO,
+	PORTAL_GATE_RELEASE,
 	PORTAL_GATE_NR,
 };
 
@@ -121,6 +123,24 @@ struct portal_vm_ops {
 };
 
 /**
+ * struct portal_sync - a write that is posted and may retire once consumed
+ * @region: only to tell it from others; NULL: free
+ * @offset: what the guest stored,
+ * @len: so that the restarted store is known again, on any vCPU:
+ * @value: identical stores are interchangeable
+ * @pos: where head must be
+ * @until: then nobody will come for it any more
+ */
+struct portal_sync {
+	const struct portal_region *region;
+	u32 offset;
+	u32 len;
+	u64 value;
+	u64 pos;
+	u64 until;
+};
+
+/**
  * struct portal_vm - one KVM VM that somebody attached to
  * @node: in the table of all VMs, by @key; SRCU and RCU
  * @key: struct kvm * or another unique pointer
@@ -130,6 +150,8 @@ struct portal_vm_ops {
  * @gone: VMM or VM is dead, or is being detached
  * @hello: the guest made its handshake
  * @unhashed: out of the table; under portal_vms_mutex
+ * @watched: @closed can be believed
+ * @closed: the VM's file is closed: KVM takes no irqfds any more
  * @released: @key is not ours any more; under @alive
  * @alive: held for reading by who uses @key outside of a client's lock
  * @gone_work: takes everything down after @gone
@@ -137,6 +159,7 @@ struct portal_vm_ops {
  * @lock: protects @calls, @ids and the calls in them
  * @calls: unfinished calls by what the guest repeats
  * @ids: the same by request id
+ * @syncs: SYNC writes that vCPUs wait for; under @lock
  * @timeout_work: ends calls and waits that are over their deadline
  * @timeout_at: when it runs next, 0 if not armed; under @lock
  * @vcpus: struct portal_vcpu by index
@@ -162,6 +185,7 @@ struct portal_vm {
 	bool hello;
 	struct rcu_head rcu;
 	bool unhashed, released;
+	bool watched, closed;
 	struct rw_semaphore alive;
 	struct work_struct gone_work;
 	struct delayed_work poll_work;
@@ -172,6 +196,7 @@ struct portal_vm {
 	struct delayed_work timeout_work;
 	u64 timeout_at;
 	atomic64_t next_id;
+	struct portal_sync syncs[PORTAL_SYNC_SLOTS];
 	struct xarray vcpus;
 
 	struct list_head clients;
@@ -188,17 +213,6 @@ struct portal_vm {
 	struct portal_stats stats;
 };
 
-/* A write that has been posted and may retire once it is consumed. */
-struct portal_sync {
-	struct portal_region *region;
-	u32 offset;
-	u32 len;
-	u64 value;
-	u64 pos;
-	u64 deadline;
-	bool retire;
-};
-
 /**
  * struct portal_vcpu - what portal knows of a vCPU; used by its thread
  * @arch: struct kvm_vcpu * or the mock's
@@ -213,7 +227,8 @@ struct portal_sync {
  * @wait_pos: and up to where
  * @wait_deadline: since its first execution
  * @calls: calls made by this vCPU, oldest first; under portal_vm.lock
- * @sync: writes under way
+ * @posted: region of the SYNC write that the access made, with @sync
+ * @answered: call that was answered before the access, which has not taken it
  */
 struct portal_vcpu {
 	struct portal_vm *vm;
@@ -231,9 +246,9 @@ struct portal_vcpu {
 	const void *wait_key;
 	struct list_head calls;
 	u32 nr_calls;
-	struct portal_sync sync[PORTAL_SYNC_SLOTS];
-	struct portal_sync *posted;
-	u32 next_sync;
+	struct portal_target *posted;
+	struct portal_sync sync;
+	struct portal_call *answered;
 };
 
 /**
@@ -372,6 +387,7 @@ struct portal_queue {
 	struct portal_ring *ring;
 	size_t ring_size;
 	u32 entries;
+	u32 ring_flags;
 	u64 tail, head, seen;
 	struct list_head calls;
 	struct list_head fences;
@@ -498,6 +514,7 @@ int portal_region_read(struct portal_vcpu *pv, struct portal_region *region, u32
 int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u32 offset,
 			u32 len, const void *val);
 enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart);
+void portal_syncs_forget(struct portal_vm *vm, const struct portal_region *region);
 bool portal_region_guess(struct portal_vcpu *pv, const struct portal_region *region, u32 offset,
 			 bool *write);
 struct portal_region *portal_region_find(struct portal_vm *vm, u32 bus, u64 addr);

@@ -65,7 +65,7 @@ int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u6
 	ret = -EAGAIN;
 	/* calls that wait for room came before */
 	if (queue->backlog || !have_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
-		*pos = queue->tail + 1 - queue->entries;
+		*pos = max_t(s64, queue->head + 1, queue->tail + 1 - queue->entries);
 		goto out_unlock;
 	}
 	portal_ring_write(queue, req);
@@ -201,11 +201,15 @@ void portal_queue_lifecycle(struct portal_client *client, u32 event, u64 d0, u64
 	unsigned long i;
 	u64 pos;
 
-	rcu_read_lock();	/* queues are freed by RCU */
-	xa_for_each(&client->queues, i, queue)
-		if (queue->flags & PORTAL_QUEUE_F_LIFECYCLE &&
-		    portal_queue_post(queue, &req, &pos) == -EAGAIN)
+	rcu_read_lock();	/* queues are freed by RCU, their rings before that */
+	xa_for_each(&client->queues, i, queue) {
+		if (!(queue->flags & PORTAL_QUEUE_F_LIFECYCLE) ||
+		    !kref_get_unless_zero(&queue->ref))
+			continue;
+		if (portal_queue_post(queue, &req, &pos) == -EAGAIN)
 			portal_queue_drop(queue);
+		portal_queue_put(queue);
+	}
 	rcu_read_unlock();
 }
 

@@ -164,6 +164,12 @@ static u32 queue_own(struct portal_queue *queue, struct file *file)
 	return again;
 }
 
+/* Who may hook anything may serve; a holder of memory rights only may not. */
+static bool may_serve(const struct portal_vm_file *vf)
+{
+	return vf->rights & (PORTAL_RIGHT_HYPERCALL | PORTAL_RIGHT_MMIO | PORTAL_RIGHT_PIO);
+}
+
 int portal_queue_ioctl_create(struct portal_vm_file *vf, struct portal_queue_create *arg)
 {
 	struct portal_client *client = vf->client;
@@ -176,6 +182,8 @@ int portal_queue_ioctl_create(struct portal_vm_file *vf, struct portal_queue_cre
 	if (arg->entries < 4 || arg->entries > PORTAL_MAX_ENTRIES ||
 	    !is_power_of_2(arg->entries) || arg->hold_ns > PORTAL_MAX_TIMEOUT_NS)
 		return -EINVAL;
+	if (!may_serve(vf))
+		return -EPERM;
 	queue = queue_alloc(client, arg);
 	if (!queue)
 		return -ENOMEM;
@@ -223,6 +231,8 @@ int portal_queue_ioctl_open(struct portal_vm_file *vf, struct portal_queue_open 
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	if (!may_serve(vf))
+		return -EPERM;
 	mutex_lock(&client->lock);
 	queue = portal_queue_find(client, arg->queue_id);
 	if (!queue) {
@@ -291,6 +301,8 @@ int portal_queue_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg)
 		return -EOPNOTSUPP;
 	if (arg->__reserved)
 		return -EINVAL;
+	if (!may_serve(vf))
+		return -EPERM;
 	mutex_lock(&client->lock);
 	queue = portal_queue_find(client, arg->id);
 	if (!queue)
@@ -327,15 +339,17 @@ static void orphan_work(struct work_struct *work)
 }
 
 /* Those the dead owner had taken: it may have done them, nobody knows. */
-static void fail_taken(struct portal_queue *queue)
+static void fail_taken(struct portal_queue *queue, u32 epoch)
 {
 	struct portal_vm *vm = queue->client->vm;
 	struct portal_call *call, *tmp;
 
 	spin_lock(&vm->lock);
-	list_for_each_entry_safe(call, tmp, &queue->calls, queue_node)
-		if (call->state == PORTAL_CALL_QUEUED && call->pos < queue->seen)
-			portal_call_finish(call, PORTAL_ACTION_ERROR, 0, PORTAL_EIO);
+	/* a new owner may have come, under the same lock */
+	if (queue->epoch == epoch)
+		list_for_each_entry_safe(call, tmp, &queue->calls, queue_node)
+			if (call->state == PORTAL_CALL_QUEUED && call->pos < queue->seen)
+				portal_call_finish(call, PORTAL_ACTION_ERROR, 0, PORTAL_EIO);
 	spin_unlock(&vm->lock);
 }
 
@@ -362,13 +376,13 @@ void portal_queue_orphan(struct portal_queue *queue, u32 epoch)
 
 	switch (queue->orphan) {
 	case PORTAL_ORPHAN_HOLD:
-		fail_taken(queue);
+		fail_taken(queue, epoch);
 		fallthrough;
 	case PORTAL_ORPHAN_REQUEUE:
 		hold = queue->hold_ns;
 	}
 	/* queue_free_work() cancels it */
-	queue_delayed_work(portal_wq, &queue->orphan_work, nsecs_to_jiffies(hold));
+	mod_delayed_work(portal_wq, &queue->orphan_work, nsecs_to_jiffies(hold));
 }
 
 /**

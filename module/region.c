@@ -191,19 +191,6 @@ static void region_link(struct portal_region *region, bool link)
 	mutex_unlock(&vm->hooks_lock);
 }
 
-/* A later region may be at the same place in memory. */
-static void forget_syncs(struct portal_vm *vm, const struct portal_region *region)
-{
-	struct portal_vcpu *pv;
-	unsigned long i;
-	int n;
-
-	xa_for_each(&vm->vcpus, i, pv)
-		for (n = 0; n < PORTAL_SYNC_SLOTS; n++)
-			if (pv->sync[n].region == region)
-				WRITE_ONCE(pv->sync[n].region, NULL);
-}
-
 /* MMIO that must wait does so in front of the emulator. */
 static bool wants_gate(const struct portal_region *region)
 {
@@ -291,7 +278,7 @@ void portal_region_remove(struct portal_region *region)
 	portal_target_kill(vm, &region->t);
 	vm->ops->bus_del(region);
 	synchronize_srcu(&portal_srcu);
-	forget_syncs(vm, region);
+	portal_syncs_forget(vm, region);	/* a later one may be at the same place */
 	if (wants_gate(region))
 		vm->ops->gate(vm, PORTAL_GATE_MMIO, false);
 	portal_region_put(region);

@@ -349,20 +349,27 @@ void portal_timeout_work(struct work_struct *work)
 	struct portal_vm *vm = container_of(to_delayed_work(work), struct portal_vm, timeout_work);
 	u64 now = ktime_get_ns(), next = 0;
 	struct portal_call *call;
+	struct hlist_node *tmp;
 	struct portal_vcpu *pv;
 	unsigned long i;
 	int bkt;
 
 	spin_lock(&vm->lock);
 	vm->timeout_at = 0;
-	hash_for_each(vm->ids, bkt, call, id_node) {
-		if (call->state == PORTAL_CALL_DONE)
-			continue;
-		if (call->deadline <= now) {
+	hash_for_each_safe(vm->ids, bkt, tmp, call, id_node) {
+		if (call->state == PORTAL_CALL_DONE && call->req.call_id)
+			continue;	/* only its own guest asks for it by that id */
+		if (call->deadline > now) {
+			if (!next || call->deadline < next)
+				next = call->deadline;
+		} else if (call->state == PORTAL_CALL_DONE) {
+			call_unlink(vm, call);	/* must not answer a later access */
+		} else {
 			atomic64_inc(&vm->stats.timeouts);
 			portal_call_finish(call, call->on_timeout, call->timeout_value, PORTAL_ETIME);
-		} else if (!next || call->deadline < next) {
-			next = call->deadline;
+			call->deadline = now + NSEC_PER_SEC;	/* to be taken */
+			if (!next || call->deadline < next)
+				next = call->deadline;
 		}
 	}
 	xa_for_each(&vm->vcpus, i, pv) {

@@ -5,8 +5,8 @@
  * Ordering (the owner's side is in <linux/portal_ring.h>): an entry is written
  * before tail is released; a flag is set before head is read again, so that
  * either we see the owner's new head or the owner sees our flag. Of what the
- * owner can write, only head is ever read, once, and believed only between the
- * last head and our tail.
+ * owner can write, only head is ever believed: read once, and between the last
+ * head and our tail.
  */
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
@@ -93,10 +93,12 @@ void portal_ring_head(struct portal_queue *queue)
 
 void portal_ring_flag(struct portal_queue *queue, u32 flag, bool on)
 {
-	u32 flags = READ_ONCE(queue->ring->flags);
-
 	lockdep_assert_held(&queue->lock);
-	WRITE_ONCE(queue->ring->flags, on ? flags | flag : flags & ~flag);
+	if (on)
+		queue->ring_flags |= flag;
+	else
+		queue->ring_flags &= ~flag;
+	WRITE_ONCE(queue->ring->flags, queue->ring_flags);
 	if (on)
 		smp_mb();	/* the flag before the next look at head */
 }

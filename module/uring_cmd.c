@@ -71,6 +71,8 @@ static int fetch(struct portal_queue_file *qf, struct io_uring_cmd *cmd, u32 see
 	ret = -EINVAL;
 	if (behind > queue->entries)
 		goto out_unlock;
+	/* an SQE may be older than head; and @seen may be made up */
+	behind = min_t(u64, behind, queue->tail - queue->head);
 	if (queue->seen < queue->tail - behind)
 		queue->seen = queue->tail - behind;
 	ret = behind;

@@ -291,7 +291,7 @@ void portal_vm_bounds(struct portal_vm *vm)
 		hc_last = max(hc_last, hook->last);
 	}
 	list_for_each_entry(region, &vm->regions, node) {
-		if (!region->gated)
+		if (!region->gated || region->bus_nr != PORTAL_BUS_MMIO)
 			continue;
 		gate_first = min(gate_first, region->gpa);
 		gate_last = max(gate_last, region->gpa + region->len - 1);
@@ -314,6 +314,7 @@ void portal_vm_bounds(struct portal_vm *vm)
 struct portal_vcpu *portal_vcpu_get(struct portal_vm *vm, u32 id, void *arch)
 {
 	struct portal_vcpu *pv = xa_load(&vm->vcpus, id);
+	struct portal_client *client;
 	int ret;
 
 	if (likely(pv))
@@ -331,6 +332,8 @@ struct portal_vcpu *portal_vcpu_get(struct portal_vm *vm, u32 id, void *arch)
 		kfree(pv);
 		return ret == -EBUSY ? xa_load(&vm->vcpus, id) : NULL;
 	}
+	list_for_each_entry_srcu(client, &vm->clients, node, srcu_read_lock_held(&portal_srcu))
+		portal_queue_lifecycle(client, PORTAL_LIFE_VCPU, id, 0);
 	return pv;
 }
 

@@ -191,8 +191,10 @@ static vm_fault_t window_wait(struct vm_fault *vmf, struct portal_window *w, uns
 	struct page *page;
 	int locked = 1;
 
-	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT) {
+		mmput_async(w->mm);
 		return VM_FAULT_RETRY;
+	}
 	kref_get(&w->ref);
 	mmap_read_unlock(vmf->vma->vm_mm);
 	if (!mmap_read_lock_killable(w->mm)) {

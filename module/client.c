@@ -223,10 +223,10 @@ int portal_vm_ioctl_attach(struct file *file, struct portal_vm_attach *arg)
 	struct portal_vm *vm;
 	int ret, tries;
 
-	if (arg->flags || arg->rights & ~PORTAL_RIGHT_ALL)
-		return -EOPNOTSUPP;
 	if (arg->__reserved)
 		return -EINVAL;
+	if (arg->flags || arg->rights & ~PORTAL_RIGHT_ALL)
+		return -EOPNOTSUPP;
 	/* the last other client may be on its way out just now */
 	for (tries = 0, ret = -ENODEV; ret == -ENODEV && tries < 5; tries++) {
 		ret = portal_kvm_attach(arg->vm_fd, &vm);
@@ -266,6 +266,7 @@ int portal_vm_ioctl_info(struct portal_vm_file *vf, struct portal_vm_info *arg)
 
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	*arg = (struct portal_vm_info){ };
 	arg->out_rights = vf->rights;
 	mutex_lock(&client->lock);
 	arg->out_state = client->dead || READ_ONCE(vm->gone) ? PORTAL_VM_GONE : PORTAL_VM_RUNNING;

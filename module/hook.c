@@ -20,16 +20,12 @@
  * @on_timeout: enum portal_action
  * @policy: enum portal_policy
  *
- * Return: 0, -EOPNOTSUPP, -EINVAL, -ENOENT.
+ * The caller has checked the values. Return: 0 or -ENOENT.
  */
 int portal_target_init(struct portal_client *client, struct portal_target *t, u32 queue_id,
 		       u64 cookie, u64 timeout_ns, u64 timeout_value, u32 on_timeout, u32 policy)
 {
 	lockdep_assert_held(&client->lock);
-	if (on_timeout > PORTAL_ACTION_PASS || policy > PORTAL_POLICY_DROP)
-		return -EOPNOTSUPP;
-	if (timeout_ns > PORTAL_MAX_TIMEOUT_NS)
-		return -EINVAL;
 	t->queue = portal_queue_find(client, queue_id);
 	if (!t->queue)
 		return -ENOENT;
@@ -73,8 +69,6 @@ static int hook_check(const struct portal_hook_add *arg)
 {
 	bool guest_range = arg->first >= PORTAL_HC_BASE && arg->last <= PORTAL_HC_LAST;
 
-	if (arg->flags & ~HOOK_F_ALL || arg->kind != PORTAL_KIND_HYPERCALL || arg->state_mask)
-		return -EOPNOTSUPP;
 	if (arg->__reserved || arg->first > arg->last || arg->last > U32_MAX ||
 	    arg->first < KVM_HC_RESERVED)
 		return -EINVAL;
@@ -82,6 +76,11 @@ static int hook_check(const struct portal_hook_add *arg)
 		return -EINVAL;		/* the module's own */
 	if (!guest_range && !(arg->flags & PORTAL_HOOK_F_RAW))
 		return -EINVAL;
+	if (arg->timeout_ns > PORTAL_MAX_TIMEOUT_NS)
+		return -EINVAL;
+	if (arg->flags & ~HOOK_F_ALL || arg->kind != PORTAL_KIND_HYPERCALL || arg->state_mask ||
+	    arg->on_timeout > PORTAL_ACTION_PASS || arg->policy > PORTAL_POLICY_DROP)
+		return -EOPNOTSUPP;
 	return 0;
 }
 
@@ -169,10 +168,10 @@ int portal_hook_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg)
 	struct portal_client *client = vf->client;
 	struct portal_hook *hook;
 
-	if (arg->flags)
-		return -EOPNOTSUPP;
 	if (arg->__reserved)
 		return -EINVAL;
+	if (arg->flags)
+		return -EOPNOTSUPP;
 	if (!portal_client_may(vf, PORTAL_RIGHT_HYPERCALL))
 		return -EPERM;
 	mutex_lock(&client->lock);

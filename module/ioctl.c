@@ -47,10 +47,11 @@ static int get_info(void *ctx, void *p)
 {
 	struct portal_info *arg = p;
 
-	if (arg->flags)
-		return -EOPNOTSUPP;
 	if (arg->__reserved)
 		return -EINVAL;
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	*arg = (struct portal_info){ };
 	arg->out_api_version = PORTAL_API_VERSION;
 	arg->out_features = portal_features;
 	arg->out_max_queues = PORTAL_MAX_QUEUES;

@@ -10,10 +10,10 @@ static int irq_bind(struct portal_vm_file *vf, const struct portal_irq_bind *arg
 	struct portal_vm *vm = client->vm;
 	int ret = -ENODEV;
 
-	if (arg->flags & ~PORTAL_IRQ_F_RESAMPLE)
-		return -EOPNOTSUPP;
 	if (arg->__reserved || arg->gsi > 4095)
 		return -EINVAL;
+	if (arg->flags & ~PORTAL_IRQ_F_RESAMPLE)
+		return -EOPNOTSUPP;
 	if (!portal_client_may(vf, PORTAL_RIGHT_IRQ))
 		return -EPERM;
 	mutex_lock(&client->lock);

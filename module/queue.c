@@ -177,11 +177,11 @@ int portal_queue_ioctl_create(struct portal_vm_file *vf, struct portal_queue_cre
 	struct file *file;
 	int fd, ret;
 
-	if (arg->flags & ~PORTAL_QUEUE_F_LIFECYCLE || arg->orphan > PORTAL_ORPHAN_REQUEUE)
-		return -EOPNOTSUPP;
 	if (arg->entries < 4 || arg->entries > PORTAL_MAX_ENTRIES ||
 	    !is_power_of_2(arg->entries) || arg->hold_ns > PORTAL_MAX_TIMEOUT_NS)
 		return -EINVAL;
+	if (arg->flags & ~PORTAL_QUEUE_F_LIFECYCLE || arg->orphan > PORTAL_ORPHAN_REQUEUE)
+		return -EOPNOTSUPP;
 	if (!may_serve(vf))
 		return -EPERM;
 	queue = queue_alloc(client, arg);
@@ -297,10 +297,10 @@ int portal_queue_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg)
 	struct portal_queue *queue;
 	int ret = 0;
 
-	if (arg->flags)
-		return -EOPNOTSUPP;
 	if (arg->__reserved)
 		return -EINVAL;
+	if (arg->flags)
+		return -EOPNOTSUPP;
 	if (!may_serve(vf))
 		return -EPERM;
 	mutex_lock(&client->lock);

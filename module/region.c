@@ -51,12 +51,14 @@ static int range_set(struct portal_region *region, struct portal_range *range,
 	bool aux = arg->attr == PORTAL_ATTR_ACK || arg->flags & PORTAL_RANGE_F_COUNT;
 	u32 last;
 
-	if (arg->attr > PORTAL_ATTR_CALL || arg->flags & ~RANGE_F_ALL)
-		return -EOPNOTSUPP;
-	if (arg->__reserved || !arg->len || arg->flags & ~attr_flags(arg->attr))
+	if (arg->__reserved || !arg->len)
 		return -EINVAL;
 	if (arg->width && (arg->width > 8 || !is_power_of_2(arg->width)))
 		return -EINVAL;
+	if (arg->attr > PORTAL_ATTR_CALL || arg->flags & ~RANGE_F_ALL)
+		return -EOPNOTSUPP;
+	if (arg->flags & ~attr_flags(arg->attr))
+		return -EINVAL;		/* known, but not for this attribute */
 	if (check_add_overflow(arg->offset, arg->len - 1, &last))
 		return -EOVERFLOW;
 	if (last >= region->len)
@@ -162,10 +164,12 @@ static int region_check(const struct portal_vm_file *vf, const struct portal_reg
 {
 	u64 last;
 
-	if (arg->flags || arg->bus > PORTAL_BUS_PIO)
-		return -EOPNOTSUPP;
-	if (arg->__reserved || !arg->len || arg->len > PORTAL_MAX_REGION)
+	if (arg->__reserved || !arg->len || arg->len > PORTAL_MAX_REGION ||
+	    arg->timeout_ns > PORTAL_MAX_TIMEOUT_NS)
 		return -EINVAL;
+	if (arg->flags || arg->bus > PORTAL_BUS_PIO || arg->on_timeout > PORTAL_ACTION_PASS ||
+	    arg->policy > PORTAL_POLICY_DROP)
+		return -EOPNOTSUPP;
 	if (check_add_overflow(arg->gpa, arg->len - 1, &last))
 		return -EOVERFLOW;
 	if (arg->bus == PORTAL_BUS_PIO && last > 0xffff)
@@ -290,10 +294,10 @@ int portal_region_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg)
 	struct portal_region *region;
 	int ret = 0;
 
-	if (arg->flags)
-		return -EOPNOTSUPP;
 	if (arg->__reserved)
 		return -EINVAL;
+	if (arg->flags)
+		return -EOPNOTSUPP;
 	mutex_lock(&client->lock);
 	region = xa_load(&client->regions, arg->id);
 	if (!region)

@@ -8,10 +8,10 @@
 
 static int reply_check(const struct portal_reply *reply)
 {
-	if (reply->flags || reply->state_mask || reply->action > PORTAL_ACTION_PASS)
-		return -EOPNOTSUPP;
 	if (reply->__reserved || reply->error > 4095)
 		return -EINVAL;
+	if (reply->flags || reply->state_mask || reply->action > PORTAL_ACTION_PASS)
+		return -EOPNOTSUPP;
 	return 0;
 }
 

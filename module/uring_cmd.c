@@ -159,7 +159,13 @@ int portal_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	}
 	if (cmd->cmd_op == PORTAL_URING_FETCH)
 		portal_queue_consumed(qf->queue);
-	return fetch(qf, cmd, arg.seen, issue_flags);
+	ret = fetch(qf, cmd, arg.seen, issue_flags);
+	/* a positive result of an io-wq worker would be lost on 6.1, and the request leak */
+	if (ret > 0) {
+		io_uring_cmd_done(cmd, ret, 0, issue_flags);
+		ret = -EIOCBQUEUED;
+	}
+	return ret;
 }
 
 /**

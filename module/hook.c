@@ -74,13 +74,13 @@ static int hook_check(const struct portal_hook_add *arg)
 		return -EINVAL;
 	if (arg->first <= PORTAL_HC_HELLO && arg->last >= PORTAL_HC_HELLO)
 		return -EINVAL;		/* the module's own */
-	if (!guest_range && !(arg->flags & PORTAL_HOOK_F_RAW))
-		return -EINVAL;
 	if (arg->timeout_ns > PORTAL_MAX_TIMEOUT_NS)
 		return -EINVAL;
 	if (arg->flags & ~HOOK_F_ALL || arg->kind != PORTAL_KIND_HYPERCALL || arg->state_mask ||
 	    arg->on_timeout > PORTAL_ACTION_PASS || arg->policy > PORTAL_POLICY_DROP)
 		return -EOPNOTSUPP;
+	if (!guest_range && !(arg->flags & PORTAL_HOOK_F_RAW))
+		return -EINVAL;
 	return 0;
 }
 

@@ -132,21 +132,21 @@ TEST_F(hook, ranges_may_touch_but_not_overlap)
 	struct portal_hook_add h = HOOK(self->q.id, 2000, 2009, .flags = PORTAL_HOOK_F_RAW);
 	int other, id = hook_add(self->vm, h);
 
-#define RANGE(_first, _last) ({ h.first = _first; h.last = _last; hook_add(self->vm, h); })
+#define HOOK_AT(_first, _last) ({ h.first = _first; h.last = _last; hook_add(self->vm, h); })
 	ASSERT_LT(0, id);
-	EXPECT_ERRNO(EEXIST, RANGE(2000, 2009));
-	EXPECT_ERRNO(EEXIST, RANGE(2009, 2020));
-	EXPECT_ERRNO(EEXIST, RANGE(1990, 2000));
-	EXPECT_ERRNO(EEXIST, RANGE(2003, 2004));
-	EXPECT_ERRNO(EEXIST, RANGE(1999, 2010));
-	other = RANGE(2010, 2010);
+	EXPECT_ERRNO(EEXIST, HOOK_AT(2000, 2009));
+	EXPECT_ERRNO(EEXIST, HOOK_AT(2009, 2020));
+	EXPECT_ERRNO(EEXIST, HOOK_AT(1990, 2000));
+	EXPECT_ERRNO(EEXIST, HOOK_AT(2003, 2004));
+	EXPECT_ERRNO(EEXIST, HOOK_AT(1999, 2010));
+	other = HOOK_AT(2010, 2010);
 	EXPECT_LT(0, other);
-	EXPECT_LT(0, RANGE(1999, 1999));
+	EXPECT_LT(0, HOOK_AT(1999, 1999));
 	EXPECT_EQ(3, portal_vm_info(self->vm).out_hooks);
 	EXPECT_NE(id, other);
 	ASSERT_EQ(0, portal_id(self->vm, PORTAL_HOOK_DEL, id));
-	EXPECT_LT(0, RANGE(2003, 2004));
-#undef RANGE
+	EXPECT_LT(0, HOOK_AT(2003, 2004));
+#undef HOOK_AT
 }
 
 TEST_F(hook, nothing_is_served_before_hello)

@@ -162,6 +162,44 @@ static inline int region_add(int vm, struct portal_region_add region)
 	return portal_ioctl(vm, PORTAL_REGION_ADD, &region) ?: (int)region.out_region_id;
 }
 
+#define RANGE(_offset, _len, _attr, ...) {				\
+	.offset = (_offset), .len = (_len),				\
+	.attr = PORTAL_ATTR_##_attr, .eventfd = -1, ##__VA_ARGS__ }
+
+/* A region with its shadow mapped. */
+struct region {
+	struct portal_region_add arg;
+	char *shadow;
+};
+
+static inline int region_map(int vm, struct region *r, struct portal_region_add arg)
+{
+	int ret;
+
+	r->arg = arg;
+	ret = portal_ioctl(vm, PORTAL_REGION_ADD, &r->arg);
+	if (ret)
+		return ret;
+	r->shadow = mmap(NULL, r->arg.out_shadow_size, PROT_READ | PROT_WRITE, MAP_SHARED, vm,
+			 r->arg.out_shadow_off);
+	if (r->shadow != MAP_FAILED)
+		return 0;
+	r->shadow = NULL;
+	return -errno;
+}
+
+static inline void region_unmap(struct region *r)
+{
+	if (r->shadow)
+		munmap(r->shadow, r->arg.out_shadow_size);
+}
+
+/* The register at @offset as its owner sees it. */
+static inline volatile __u32 *region_reg(const struct region *r, __u32 offset)
+{
+	return (volatile __u32 *)(r->shadow + offset);
+}
+
 /* ---- the owner's side of a queue --------------------------------------- */
 
 struct queue {

@@ -101,16 +101,30 @@ run_program()
 }
 
 # hold_vm: an empty VM for as long as this script runs. KVM switches a static
-# key in the scheduler on for the first VM and off after the last one; a few
-# hundred times that is where QEMU's TCG dies of a stale breakpoint.
+# key in the scheduler on for the first VM and off after the last one. QEMU's
+# TCG (before 8.1) may run translations of code that was patched meanwhile, so
+# another CPU then dies of a stale int3: in the rig it is done once, on one CPU.
 hold_vm()
 {
+	local file online=()
+
 	[ -c /dev/kvm ] || return
+	if [ -n "${PORTAL_RIG-}" ]; then
+		online=(/sys/devices/system/cpu/cpu[1-9]*/online)
+	fi
+	for file in "${online[@]}"; do
+		echo 0 >"$file"
+	done
 	# 0xae01 is KVM_CREATE_VM; it ends with our end of the pipe
-	coproc holder {
+	coproc {
 		perl -e 'open(my $kvm, "+<", "/dev/kvm") or exit 1;
-			 my $vm = ioctl($kvm, 0xae01, 0) or exit 1; <STDIN>;'
+			 my $vm = ioctl($kvm, 0xae01, 0) or exit 1;
+			 $| = 1; print "\n"; <STDIN>;'
 	}
+	read -r -u "${COPROC[0]}"
+	for file in "${online[@]}"; do
+		echo 1 >"$file"
+	done
 }
 
 # suite MODULE PROGRAM...: load, run, unload

@@ -86,7 +86,7 @@ unprivileged()
 		"$build/daemon/portalctl" --socket "$socket" attach --pid "$(qemu_pid)"
 	says . timeout 30 $nobody "$build/daemon/portalctl" --socket "$socket" list
 	chmod 660 "$socket"
-	refuses . $nobody sh -c 'exec 3<>/dev/portal'
+	refuses 'Permission denied' $nobody sh -c 'exec 3<>/dev/portal'
 }
 
 attach_by_pid()

@@ -11,21 +11,21 @@ portald_killed()
 
 	need_driver
 	in_guest 60 e2e-guest mount
-	guest_start load 'e2e-guest load'
-	loaded() { in_guest 30 '[ -s /tmp/rounds ]'; }
-	in_guest 30 'rm -f /tmp/rounds'
-	within 60 loaded
+	start_load
 	distrust
+	no_workers() { [ -z "$(workers)" ]; }
+	not no_workers
 	kill -9 "$(portald_pid)"
 	start=$SECONDS
-	no_workers() { [ -z "$(workers)" ]; }
+	within 10 ended "$(portald_pid)"
 	within 10 no_workers
 	refuses 'portald is not running: systemctl start portald' ctl list
 	in_guest 60 e2e-guest alive
 	equal "state of QEMU" "$(qemu_state)" running
-	refuses . guest_result load 60
+	guest_fails load 30
+	in_guest 60 e2e-guest stuck
 	echo "the guest's I/O failed after $((SECONDS - start)) s"
-	refuses . in_guest 60 'echo x >/mnt/x && sync -f /mnt/x'
+	refuses '' in_guest 60 'echo x >/mnt/x && sync -f /mnt/x'
 	in_guest 60 'umount /mnt'
 	in_guest 60 e2e-guest alive
 }
@@ -75,10 +75,7 @@ qemu_killed()
 
 	need_driver
 	in_guest 60 e2e-guest mount
-	guest_start load 'e2e-guest load'
-	in_guest 30 'rm -f /tmp/rounds'
-	loaded() { in_guest 30 '[ -s /tmp/rounds ]'; }
-	within 60 loaded
+	start_load
 	pid=$(qemu_pid)
 	lines=$(log_lines)
 	distrust

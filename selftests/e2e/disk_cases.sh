@@ -71,7 +71,7 @@ disk_kills()
 
 	need_driver
 	deaths=$(inst_stat raw .deaths)
-	guest_start load 'e2e-guest load'
+	start_load
 	busy() { [ "$(inst_stat raw .worker)" = running ] &&
 		[ "$(inst_stat raw .pid)" != "$1" ] &&
 		[ "$(inst_stat raw '.device.write_bytes // 0')" -gt 100000 ]; }
@@ -95,19 +95,16 @@ disk_hot_removal()
 
 	need_driver
 	in_guest 60 e2e-guest mount
-	guest_start load 'e2e-guest load'
-	loaded() { in_guest 30 '[ -s /tmp/rounds ]'; }
-	in_guest 30 'rm -f /tmp/rounds'
-	within 60 loaded
+	start_load
 	distrust
 	start=$(now_ms)
 	ctl detach --timeout 10 e2e
 	echo "detach took $(($(now_ms) - start)) ms"
 	says 'no VM is attached|^other' ctl list
 	not attached
-	refuses . guest_result load 60
+	guest_fails load 30
 	# what is cached may be read, a write must fail
-	refuses . in_guest 60 'echo x >/mnt/x && sync -f /mnt/x'
+	refuses '' in_guest 60 'echo x >/mnt/x && sync -f /mnt/x'
 	in_guest 60 'umount /mnt'
 	in_guest 60 e2e-guest alive
 	equal "state of QEMU" "$(qemu_state)" running
@@ -121,7 +118,26 @@ disk_hot_removal()
 	e2fsck -fn "$work/disk.img"
 }
 
-# The same, and then not even the module is there.
+# Without asking the guest, who has requests under way. What reaches a device
+# that is gone is never answered: its driver must see to that.
+disk_forced_removal()
+{
+	local start
+
+	need_driver
+	start_load
+	distrust
+	ctl detach --force e2e
+	start=$SECONDS
+	guest_fails load 30
+	echo "the guest's I/O failed after $((SECONDS - start)) s"
+	in_guest 60 e2e-guest stuck
+	need_attached
+	in_guest 90 e2e-guest disks 60
+	says '^48$' in_guest 60 portal-call echo 0 48
+}
+
+# Not even the module is there.
 detach_rmmod()
 {
 	need_driver
@@ -142,4 +158,5 @@ test_case "disk: read-only" disk_readonly
 test_case "disk: no register read wakes the worker" disk_wakeups
 test_case "disk: five kills of the worker during dd" disk_kills
 test_case "disk: detach while mounted, and again" disk_hot_removal
+test_case "disk: detach --force during I/O, and again" disk_forced_removal
 test_case "attach: rmmod after detach, load again" detach_rmmod

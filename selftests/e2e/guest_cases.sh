@@ -52,6 +52,12 @@ all_registers()
 	says '^0x5afe$' in_guest 30 'portal-call --reg echo 0x10 4 0x5afe; portal-call -x --reg echo 0x14 4'
 }
 
+call_range()
+{
+	need_driver
+	in_guest 120 e2e-guest call-range
+}
+
 # ticks (1/100 s) the vCPU threads have used
 vcpu_ticks()
 {
@@ -131,9 +137,7 @@ guest_reset()
 	need_driver
 	hellos=$(vm_stat .kernel.hellos)
 	boots=$($guest console | grep -c '^rig-agent: ready')
-	guest_start load 'e2e-guest load'
-	loaded() { in_guest 30 '[ -s /tmp/rounds ]'; }
-	within 60 loaded
+	start_load
 	distrust
 	qmp system_reset
 	booted() { [ "$($guest console | grep -c '^rig-agent: ready')" -gt "$boots" ]; }
@@ -150,6 +154,7 @@ test_case "guest: driver finds services, registers and disks" driver_loads
 test_case "guest: hypercalls" hypercalls
 test_case "guest: unknown function, service, register" wrong_calls
 test_case "guest: registers of every kind and width" all_registers
+test_case "guest: CALL range wider than an access" call_range
 test_case "guest: interrupt reaches an idle guest" interrupt_idle
 test_case "guest: 200 interrupts back to back, none lost" interrupts_200
 test_case "guest: rmmod portal_guest and modprobe" reload_driver

@@ -54,7 +54,7 @@ test_case()
 		cases_failed=$((cases_failed + 1))
 		why=$(cat "$work/why" "$work/error" 2>/dev/null | head -n 1)
 		why=" # ${why:-no reason given}"
-		distrust
+		suspect
 	elif [ -s "$work/skip" ]; then
 		what=ok
 		cases_skipped=$((cases_skipped + 1))
@@ -114,6 +114,7 @@ refuses()
 	out=$("$@" 2>&1) || status=$?
 	[ $status != 0 ] || fail "$*: succeeds: $out"
 	[ $status != 124 ] || fail "$*: does not end"
+	[ $status != 125 ] || fail "$*: the guest is gone"
 	tr '\n' ' ' <<<"$out" | grep -qE -e "$pattern" || fail "$*: says '$out', not '$pattern'"
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # work, build and top are e2e.sh's
+# shellcheck disable=SC2154,SC2317 # work, build and top are e2e.sh's
 #
 # What a case needs to be there: the module, portald, an unmodified QEMU, the VM
 # attached, the guest's driver, its disk. Each need_ function looks first, so a
@@ -117,6 +117,13 @@ distrust()
 	rm -f "$work/driver"
 }
 
+# After a case that failed the guest may be beyond repair.
+suspect()
+{
+	distrust
+	: >"$work/suspect"
+}
+
 # ---- programs -----------------------------------------------------------------
 
 ctl()
@@ -160,6 +167,22 @@ guest_result()
 	status=$(in_guest 30 "cat /tmp/$1.rc")
 	in_guest 30 "cat /tmp/$1.out"
 	return "$status"
+}
+
+# guest_fails NAME SECONDS: it ends, with an error
+guest_fails()
+{
+	until_true "$2" guest_ended "$1" || fail "in the guest $1 does not end within $2 s"
+	[ "$(in_guest 30 "cat /tmp/$1.rc")" != 0 ] || fail "in the guest $1 succeeds"
+}
+
+# start_load: the raw disk is written and read from now on
+start_load()
+{
+	loaded() { in_guest 30 '[ -s /tmp/rounds ]'; }
+	in_guest 30 'rm -f /tmp/rounds'
+	guest_start load 'e2e-guest load'
+	within 60 loaded
 }
 
 qmp()	# COMMAND
@@ -246,6 +269,14 @@ stop_portald()
 # The rig's -no-reboot ends QEMU at a reset; the later -action wins.
 need_guest()
 {
+	local pid
+
+	pid=$(qemu_pid) || true
+	if [ -n "$pid" ] && [ -e "$work/suspect" ] && ! in_guest 30 e2e-guest stuck; then
+		kill -9 "$pid"
+		within 20 ended "$pid"
+	fi
+	rm -f "$work/suspect"
 	[ -z "$(qemu_pid)" ] || return 0
 	distrust
 	$guest start -action reboot=reset

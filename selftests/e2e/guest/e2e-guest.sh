@@ -64,7 +64,7 @@ up)	# drivers, and all disks are there
 	[ -e /dev/portal-guest ] || modprobe portal_guest
 	until_true 60 disks
 	;;
-disks)	until_true "$1" disks ;;
+disks)	until_true "$1" disks; disks ;;
 dev)	dev "$1" ;;
 mount)
 	mkdir -p /mnt
@@ -102,13 +102,17 @@ load)	# writes, reads back and compares, until /tmp/enough
 	done
 	echo "$n"
 	;;
-registers)
+registers | call-range)
 	for width in 1:0xa1:0x5e 2:0xb2c3:0x4d3c 4:0xd4e5f607:0x2b1a09f8 \
 		8:0x8192a3b4c5d6e7f8:0x7e6d5c4b3a291807; do
 		inverse=${width##*:}
 		value=${width#*:}
 		value=${value%:*}
 		width=${width%%:*}
+		if [ "$verb" = call-range ]; then
+			register $((0xe0 + width)) "$width" "$value" "$inverse"
+			continue
+		fi
 		posted $((0x00 + width)) "$width" "$value"
 		register $((0x40 + width)) "$width" "$value" "$value"
 		register $((0x80 + width)) "$width" "$value" "$value"
@@ -121,6 +125,16 @@ gone)	# no disk and no service of portal is left
 	;;
 alive)	# runs programs
 	sha256sum /bin/busybox >/dev/null
+	;;
+stuck)	# threads that wait for good: named if they are there twice
+	waiting() { grep -lE '^[0-9]+ .*\) D ' /proc/[0-9]*/stat 2>/dev/null; }
+	waiting >/tmp/waiting || exit 0
+	sleep 2
+	for stat in $(waiting); do
+		grep -qx "$stat" /tmp/waiting || continue
+		cat "${stat%stat}comm" "${stat%stat}stack"
+		exit 1
+	done
 	;;
 *)
 	echo "e2e-guest: $verb?" >&2

@@ -5,7 +5,9 @@
  *	0x00-0x3f  SHADOW, 0x40-0x7f FENCED, 0x80-0xbf SYNC: what was written;
  *		   a write takes 20 ms, so that a read which does not wait for it
  *		   sees the old value
- *	0xc0-0xff  CALL: the complement of what was written
+ *	0xc1-0xcf  CALL: the complement of what was written; one register of 1, 2,
+ *		   4 and 8 bytes each, at the offset that is its width
+ *	0xe0-0xff  the same, but one range for all
  */
 #include <string.h>
 #include <time.h>
@@ -71,13 +73,17 @@ static int regs_read(void *handle, uint32_t offset, uint32_t len, uint64_t *valu
 static const struct portal_register registers[] = {
 	{ .offset = 0x40, .len = 0x40, .attr = PORTAL_ATTR_FENCED },
 	{ .offset = 0x80, .len = 0x40, .attr = PORTAL_ATTR_SYNC },
-	{ .offset = CALLS, .len = 0x40, .attr = PORTAL_ATTR_CALL },
+	{ .offset = CALLS + 1, .len = 1, .attr = PORTAL_ATTR_CALL },
+	{ .offset = CALLS + 2, .len = 2, .attr = PORTAL_ATTR_CALL },
+	{ .offset = CALLS + 4, .len = 4, .attr = PORTAL_ATTR_CALL },
+	{ .offset = CALLS + 8, .len = 8, .attr = PORTAL_ATTR_CALL },
+	{ .offset = CALLS + 0x20, .len = 0x20, .attr = PORTAL_ATTR_CALL },
 };
 
 static struct portald_plugin plugin = {
 	.name = "regs", .longname = "e2e test: registers",
 	.load = regs_load, .open = regs_open,
-	.region_len = 0x100, .registers = registers, .nr_registers = 3,
+	.region_len = 0x100, .registers = registers, .nr_registers = 7,
 	.reg_read = regs_read, .reg_write = regs_write,
 };
 

@@ -25,7 +25,7 @@ help:			## this text
 # Kernel objects are built in a copy, one per kernel: several kernels and the
 # mock build stand side by side, and the sources stay clean.
 kmod = $(O)/kmod/$(KVER)$(if $(PORTAL_MOCK),-mock)
-kbuild = $(MAKE) -C $(KDIR) M=$(1) PORTAL_VERSION=$(VERSION) $(if $(PORTAL_MOCK),PORTAL_MOCK=y) \
+kbuild = $(MAKE) -C $(KDIR) O= M=$(1) PORTAL_VERSION=$(VERSION) $(if $(PORTAL_MOCK),PORTAL_MOCK=y) \
 	CONFIG_MODULE_SIG_ALL= V=$(V) $(KBUILD_EXTRA)
 need_kdir = @test -n "$(KDIR)" || { echo "No headers of kernel $(KVER). Install" \
 	"linux-headers-$(KVER), or name another kernel: make $@ KVER=..." >&2; exit 1; }

@@ -85,6 +85,7 @@ static int vm_file_release(struct inode *inode, struct file *file)
 	struct portal_vm_file *vf = file->private_data;
 	struct portal_client *client = vf->client;
 
+	portal_windows_close(vf);
 	kfree(vf);
 	if (atomic_dec_and_test(&client->fds)) {
 		portal_client_shutdown(client);

@@ -594,6 +594,7 @@ struct portal_window;
 int portal_mem_ioctl_map(struct portal_vm_file *vf, struct portal_mem_map *arg);
 int portal_mem_ioctl_unmap(struct portal_vm_file *vf, struct portal_id *arg);
 void portal_window_remove(struct portal_window *window);
+void portal_windows_close(struct portal_vm_file *vf);
 int portal_window_mmap(struct portal_client *client, struct vm_area_struct *vma, u32 id);
 
 /* irq.c */

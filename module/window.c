@@ -174,6 +174,7 @@ int portal_mem_ioctl_map(struct portal_vm_file *vf, struct portal_mem_map *arg)
 	kref_init(&w->ref);
 	spin_lock_init(&w->lock);
 	w->client = client;
+	w->owner = vf;
 	w->mapping = client->inode->i_mapping;
 	w->mm = vm->mm;
 	mmgrab(w->mm);
@@ -219,6 +220,30 @@ void portal_window_remove(struct portal_window *w)
 	mmu_interval_notifier_remove(&w->mn);
 	portal_window_zap(w, 0, w->len);
 	portal_window_put(w);
+}
+
+/**
+ * portal_windows_close() - a VM fd closes: its windows go
+ * @vf: VM fd; nothing is mapped through it any more
+ *
+ * Else those of a worker that died would stay as long as its client.
+ * Context: process, no lock held.
+ */
+void portal_windows_close(struct portal_vm_file *vf)
+{
+	struct portal_client *client = vf->client;
+	struct portal_window *w;
+	unsigned long i;
+
+	mutex_lock(&client->lock);
+	xa_for_each(&client->windows, i, w) {
+		if (w->owner != vf)
+			continue;
+		xa_erase(&client->windows, i);
+		client->nr_windows--;
+		portal_window_remove(w);
+	}
+	mutex_unlock(&client->lock);
 }
 
 /**

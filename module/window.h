@@ -19,6 +19,7 @@
  * struct portal_window - one MEM_MAP
  * @ref: of its client, of each vma, and of a fault that dropped the mmap_lock
  * @client: outlives every vma, which pins the VM file; not followed otherwise
+ * @owner: VM fd that made it, and with whose last close it ends
  * @mapping: of the client; what to zap
  * @mm: of the VMM; mm_count held, also after @mn is removed
  * @mn: tells when the VMM's pages change
@@ -33,6 +34,7 @@
 struct portal_window {
 	struct kref ref;
 	struct portal_client *client;
+	const struct portal_vm_file *owner;
 	struct address_space *mapping;
 	struct mm_struct *mm;
 	struct mmu_interval_notifier mn;

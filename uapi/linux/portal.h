@@ -502,7 +502,8 @@ struct portal_mem_rw {
  * @__reserved: 0
  * @out_mmap_off: mmap offset on the VM fd
  *
- * Needs the right to read, with PORTAL_MEM_F_WRITE also to write. A window
+ * The window lives until MEM_UNMAP, or until the VM fd that made it and all
+ * mappings through it are closed. Needs the right to read, with PORTAL_MEM_F_WRITE also to write. A window
  * that crosses the end of a slot is ENOENT. The window shows what the guest sees, also after the VMM discards, swaps or
  * migrates pages. Direct I/O on it is EFAULT: the pages are not pinned. Once
  * the memory or the VM is gone, an access is SIGBUS (EFAULT in a system call).

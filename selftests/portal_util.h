@@ -40,6 +40,9 @@
 /* No wait of a test may be longer: a correct kernel needs a fraction of it. */
 #define PATIENCE_NS	(10 * NSEC_PER_SEC)
 
+/* Timers go by ticks, which lag behind the clock when a VM's CPU had to wait. */
+#define EARLY_NS	(20 * NSEC_PER_MSEC)
+
 #define EXPECT_ERRNO(expected, call)	EXPECT_EQ(-(expected), (call))
 #define ASSERT_ERRNO(expected, call)	ASSERT_EQ(-(expected), (call))
 

@@ -13,18 +13,15 @@ struct bus_dev {
 };
 
 /*
- * The gate's function may be below us on the stack, outside portal_srcu, with
- * its own srcu_idx already given up: so there is only ours to keep.
+ * The gate's function may be below us on the stack, but it has left portal_srcu
+ * meanwhile: so pv->srcu_idx is ours.
  */
-static struct portal_vcpu *enter(struct kvm_vcpu *vcpu, struct portal_region *region)
+static struct portal_vcpu *vcpu_get(struct kvm_vcpu *vcpu, struct portal_region *region, int idx)
 {
-	int idx = srcu_read_lock(&portal_srcu);
 	struct portal_vcpu *pv = portal_vcpu_get(region->client->vm, vcpu->vcpu_idx, vcpu);
 
 	if (pv)
 		pv->srcu_idx = idx;
-	else
-		srcu_read_unlock(&portal_srcu, idx);
 	return pv;
 }
 
@@ -32,15 +29,17 @@ static int bus_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, gpa_t addr
 		    void *val)
 {
 	struct portal_region *region = container_of(dev, struct bus_dev, dev)->region;
-	struct portal_vcpu *pv = enter(vcpu, region);
-	int ret;
+	int idx = srcu_read_lock(&portal_srcu), ret = 0;
+	struct portal_vcpu *pv;
 
-	if (!pv) {
+	pv = vcpu_get(vcpu, region, idx);
+	if (pv) {
+		ret = portal_region_read(pv, region, addr - region->gpa, len, val);
+		idx = pv->srcu_idx;
+	} else {
 		memset(val, 0xff, len);
-		return 0;
 	}
-	ret = portal_region_read(pv, region, addr - region->gpa, len, val);
-	srcu_read_unlock(&portal_srcu, pv->srcu_idx);
+	srcu_read_unlock(&portal_srcu, idx);
 	return ret;
 }
 
@@ -48,15 +47,17 @@ static int bus_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, gpa_t add
 		     const void *val)
 {
 	struct portal_region *region = container_of(dev, struct bus_dev, dev)->region;
-	struct portal_vcpu *pv = enter(vcpu, region);
-	int ret;
+	int idx = srcu_read_lock(&portal_srcu), ret = 0;
+	struct portal_vcpu *pv;
 
-	if (!pv) {
-		portal_queue_drop(region->t.queue);
-		return 0;
+	pv = vcpu_get(vcpu, region, idx);
+	if (pv) {
+		ret = portal_region_write(pv, region, addr - region->gpa, len, val);
+		idx = pv->srcu_idx;
+	} else {
+		portal_queue_drop(region->t.queue);	/* no memory for the vCPU's state */
 	}
-	ret = portal_region_write(pv, region, addr - region->gpa, len, val);
-	srcu_read_unlock(&portal_srcu, pv->srcu_idx);
+	srcu_read_unlock(&portal_srcu, idx);
 	return ret;
 }
 

@@ -41,13 +41,13 @@ static __always_inline bool in_guest_mode(const struct kvm_vcpu *vcpu)
  */
 static atomic_t foreign = ATOMIC_INIT(0);
 
-static void foreign_enter(int idx)
+static void foreign_enter(int idx) __releases(&portal_srcu)
 {
 	atomic_inc(&foreign);
 	srcu_read_unlock(&portal_srcu, idx);
 }
 
-static int foreign_exit(void)
+static int foreign_exit(void) __acquires(&portal_srcu)
 {
 	int idx = srcu_read_lock(&portal_srcu);
 

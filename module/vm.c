@@ -348,12 +348,14 @@ void portal_leave(struct portal_vcpu *pv)
 {
 	atomic_inc(&pv->vm->nr_parked);
 	srcu_read_unlock(&portal_srcu, pv->srcu_idx);
+	__acquire(&portal_srcu);	/* for sparse: the pair is in two functions */
 }
 
 void portal_reenter(struct portal_vcpu *pv)
 {
 	/* in again before we are not counted any more: vm_release() waits for both */
 	pv->srcu_idx = srcu_read_lock(&portal_srcu);
+	__release(&portal_srcu);
 	if (atomic_dec_and_test(&pv->vm->nr_parked))
 		wake_up_all(&pv->vm->parked_wq);
 }

@@ -136,11 +136,11 @@ guest_reset()
 
 	need_driver
 	hellos=$(vm_stat .kernel.hellos)
-	boots=$($guest console | grep -c '^rig-agent: ready')
+	boots=$(grep -c '^rig-agent: ready' $guest_dir/console)
 	start_load
 	distrust
 	qmp system_reset
-	booted() { [ "$($guest console | grep -c '^rig-agent: ready')" -gt "$boots" ]; }
+	booted() { [ "$(grep -c '^rig-agent: ready' $guest_dir/console)" -gt "$boots" ]; }
 	within 120 booted
 	need_driver
 	at_least "HELLOs" "$(vm_stat .kernel.hellos)" $((hellos + 1))

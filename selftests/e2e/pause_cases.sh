@@ -47,11 +47,12 @@ pause_hypercall()
 	pause_during 'portal-call slow 0 4000'
 }
 
+# One CPU: a thread that moves to another asks again, and may (howto-plugin.rst).
 pause_register()
 {
 	need_driver
 	in_guest 30 portal-call --reg slow 8 4 4000
-	pause_during 'portal-call --reg slow 0 4'
+	pause_during 'taskset 1 portal-call --reg slow 0 4'
 }
 
 # cont comes before the answer

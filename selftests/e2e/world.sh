@@ -10,6 +10,9 @@ socket=$work/control
 portald_log=$work/portald.log
 guest="selftests/rig/qemu-guest.sh --name e2e"
 other="selftests/rig/qemu-guest.sh --name other"
+# what qemu-guest.sh run, qmp, pid and console use: asked often, so without it
+guest_run=$build/rig/guest-run
+guest_dir=/run/portal-rig/e2e
 instances=echo,hello,slow,regs,disk,raw,ro
 
 make_world()
@@ -136,7 +139,7 @@ in_guest()	# SECONDS COMMAND...
 	local limit=$1
 
 	shift
-	$guest run --timeout "$limit" "$*"
+	"$guest_run" $guest_dir/serial --timeout "$limit" "$*"
 }
 
 # guest_start NAME COMMAND...: in the guest's background
@@ -187,7 +190,7 @@ start_load()
 
 qmp()	# COMMAND
 {
-	$guest qmp "{\"execute\":\"$1\"}"
+	"$guest_run" --qmp $guest_dir/qmp --timeout 30 "{\"execute\":\"$1\"}"
 }
 
 qemu_state()
@@ -217,9 +220,13 @@ portald_pid()
 	cat "$work/portald.pid" 2>/dev/null
 }
 
+# nothing if there is none
 qemu_pid()
 {
-	$guest pid
+	local pid
+
+	pid=$(cat $guest_dir/pid 2>/dev/null) || return 0
+	ended "$pid" || echo "$pid"
 }
 
 workers()
@@ -271,7 +278,7 @@ need_guest()
 {
 	local pid
 
-	pid=$(qemu_pid) || true
+	pid=$(qemu_pid)
 	if [ -n "$pid" ] && [ -e "$work/suspect" ] && ! in_guest 30 e2e-guest stuck; then
 		kill -9 "$pid"
 		within 20 ended "$pid"

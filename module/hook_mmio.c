@@ -119,15 +119,16 @@ static enum portal_step call_before(struct portal_vcpu *pv, struct portal_region
 	return done ? PORTAL_RETIRE : PORTAL_RESTART;
 }
 
-static void call_forget(struct portal_vcpu *pv)
+static void call_forget(struct portal_vcpu *pv, bool for_good)
 {
 	struct portal_call *call = pv->answered;
 
 	pv->answered = NULL;
-	if (call) {
+	if (!call)
+		return;
+	if (for_good)
 		portal_call_retire(pv->vm, call);
-		portal_call_put(call);
-	}
+	portal_call_put(call);
 }
 
 static int call_read(struct portal_vcpu *pv, struct portal_region *region, u32 offset, u32 len,
@@ -275,6 +276,7 @@ enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_regi
 	u64 pos;
 
 	pv->posted = NULL;
+	pv->has_read = false;
 	if (READ_ONCE(region->t.dead))
 		return PORTAL_RETIRE;
 	pos = write && is_sync(attr) ? sync_pos(pv->vm, region, offset) : 0;
@@ -294,23 +296,26 @@ enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_regi
  * portal_region_after - may the write retire?
  * @pv: the vCPU
  * @can_restart: the caller can undo the instruction
+ * @executed: it was executed, not only looked at (KVM may mend a stale mapping)
  *
  * Context: after the access; the region may be gone.
  * Return: PORTAL_RETIRE, or PORTAL_RESTART: undo, the instruction comes again.
  */
-enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart)
+enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart, bool executed)
 {
 	struct portal_target *t = pv->posted;
 	struct portal_sync sync = pv->sync;
 
 	pv->gated = false;
 	pv->posted = NULL;
-	call_forget(pv);	/* the access was not the read we took it for */
+	/* the access was not the read we took it for, or it comes again */
+	call_forget(pv, executed);
 	if (!t)
 		return PORTAL_RETIRE;
 	/* until we sleep, the bus keeps the region that @t is part of */
 	if (!READ_ONCE(t->dead) &&
-	    !portal_fence_wait(pv, t, sync.pos, sync.region, !can_restart))
+	    /* a read-modify-write would read what the plugin has made of it by then */
+	    !portal_fence_wait(pv, t, sync.pos, sync.region, !can_restart || pv->has_read))
 		return PORTAL_RESTART;
 	sync_take(pv->vm, &sync, sync.pos);
 	return PORTAL_RETIRE;
@@ -331,6 +336,7 @@ int portal_region_read(struct portal_vcpu *pv, struct portal_region *region, u32
 {
 	u32 attr = attr_of(range_find(region, offset));
 
+	pv->has_read = true;
 	if (READ_ONCE(region->t.dead)) {
 		memset(val, 0xff, len);
 		return 0;

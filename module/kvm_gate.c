@@ -159,7 +159,7 @@ static int access_run(struct portal_vcpu *pv, gpa_t gpa, u64 error_code, void *i
 {
 	struct kvm_vcpu *vcpu = pv->arch;
 	unsigned long old[VCPU_REGS_RIP + 1];
-	bool can_restart;
+	bool can_restart, executed;
 	int ret;
 
 	kvm_call(kvm_get_linear_rip)(vcpu);	/* brings RIP into regs[] */
@@ -169,7 +169,8 @@ static int access_run(struct portal_vcpu *pv, gpa_t gpa, u64 error_code, void *i
 	ret = kvm_call(kvm_mmu_page_fault)(vcpu, gpa, error_code, insn, insn_len);
 	portal_reenter(pv);
 	can_restart = ret == 1 && only_rip_changed(vcpu, old);
-	if (portal_region_after(pv, can_restart) == PORTAL_RESTART)
+	executed = ret != 1 || vcpu->arch.regs[VCPU_REGS_RIP] != old[VCPU_REGS_RIP];
+	if (portal_region_after(pv, can_restart, executed) == PORTAL_RESTART)
 		rip_restore(vcpu, old[VCPU_REGS_RIP]);
 	return ret;
 }

@@ -210,7 +210,7 @@ static enum portal_step mock_mmio(struct portal_vcpu *pv, struct portal_mock_acc
 	else
 		ret = portal_region_read(pv, region, offset, arg->len, &arg->out_value);
 	if (gated)
-		step = portal_region_after(pv, true);
+		step = portal_region_after(pv, true, true);
 	if (ret)
 		step = PORTAL_PASS;
 out_put:

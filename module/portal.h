@@ -228,6 +228,7 @@ struct portal_vm {
  * @wait_deadline: since its first execution
  * @calls: calls made by this vCPU, oldest first; under portal_vm.lock
  * @posted: region of the SYNC write that the access made, with @sync
+ * @has_read: the access read the region before it wrote
  * @answered: call that was answered before the access, which has not taken it
  */
 struct portal_vcpu {
@@ -249,6 +250,7 @@ struct portal_vcpu {
 	struct portal_target *posted;
 	struct portal_sync sync;
 	struct portal_call *answered;
+	bool has_read;
 };
 
 /**
@@ -513,7 +515,7 @@ int portal_region_read(struct portal_vcpu *pv, struct portal_region *region, u32
 		       u32 len, void *val);
 int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u32 offset,
 			u32 len, const void *val);
-enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart);
+enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart, bool executed);
 void portal_syncs_forget(struct portal_vm *vm, const struct portal_region *region);
 bool portal_region_guess(struct portal_vcpu *pv, const struct portal_region *region, u32 offset,
 			 bool *write);

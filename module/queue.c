@@ -382,7 +382,7 @@ void portal_queue_orphan(struct portal_queue *queue, u32 epoch)
 		hold = queue->hold_ns;
 	}
 	/* queue_free_work() cancels it */
-	mod_delayed_work(portal_wq, &queue->orphan_work, nsecs_to_jiffies(hold));
+	mod_delayed_work(portal_wq, &queue->orphan_work, hold ? nsecs_to_jiffies(hold) + 1 : 0);
 }
 
 /**

@@ -100,33 +100,6 @@ run_program()
 	rm -f "$log" "$log.bad"
 }
 
-# hold_vm: an empty VM for as long as this script runs. KVM switches a static
-# key in the scheduler on for the first VM and off after the last one. QEMU's
-# TCG (before 8.1) may run translations of code that was patched meanwhile, so
-# another CPU then dies of a stale int3: in the rig it is done once, on one CPU.
-hold_vm()
-{
-	local file online=()
-
-	[ -c /dev/kvm ] || return
-	if [ -n "${PORTAL_RIG-}" ]; then
-		online=(/sys/devices/system/cpu/cpu[1-9]*/online)
-	fi
-	for file in "${online[@]}"; do
-		echo 0 >"$file"
-	done
-	# 0xae01 is KVM_CREATE_VM; it ends with our end of the pipe
-	coproc {
-		perl -e 'open(my $kvm, "+<", "/dev/kvm") or exit 1;
-			 my $vm = ioctl($kvm, 0xae01, 0) or exit 1;
-			 $| = 1; print "\n"; <STDIN>;'
-	}
-	read -r -u "${COPROC[0]}"
-	for file in "${online[@]}"; do
-		echo 1 >"$file"
-	done
-}
-
 # suite MODULE PROGRAM...: load, run, unload
 suite()
 {
@@ -175,7 +148,6 @@ list()
 what=${1:-all}
 [ $# -eq 0 ] || shift
 [ "$(id -u)" -eq 0 ] || { echo "run.sh: must be root" >&2; exit 2; }
-hold_vm
 echo "TAP version 13"
 case $what in
 mock | kvm | all) ;;

@@ -52,6 +52,31 @@ run_shell()
 		</dev/ttyS1 >/dev/ttyS1 2>&1
 }
 
+# An empty VM for as long as L1 runs. KVM switches a static key in the scheduler
+# on for the first VM and off after the last one. QEMU's TCG (before 8.1) may run
+# translations of code that was patched meanwhile, and another CPU then dies of
+# a stale int3: so it is done once, on one CPU.
+hold_vm()
+{
+	local file
+
+	[ -c /dev/kvm ] || return
+	for file in /sys/devices/system/cpu/cpu[1-9]*/online; do
+		echo 0 >"$file"
+	done
+	# 0xae01 is KVM_CREATE_VM; L1's end is its end
+	perl -e 'open(my $kvm, "+<", "/dev/kvm") or exit 1;
+		 my $vm = ioctl($kvm, 0xae01, 0) or exit 1;
+		 open(my $up, ">", "/run/rig.vm"); close($up); sleep;' &
+	while [ ! -e /run/rig.vm ] && kill -0 $!; do
+		sleep 0.05
+	done
+	for file in /sys/devices/system/cpu/cpu[1-9]*/online; do
+		echo 1 >"$file"
+	done
+}
+
+hold_vm
 if [ -s "$run/command" ]; then
 	run_command
 else

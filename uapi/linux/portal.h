@@ -391,6 +391,11 @@ enum portal_orphan {
  * @out_queue_id: for hooks, regions, PORTAL_QUEUE_OPEN and PORTAL_QUEUE_DEL
  * @out_fd: queue fd: mmap, read, write, poll, uring_cmd
  * @out_mmap_size: bytes to mmap at offset 0 (see portal_ring.h)
+ *
+ * read() gives as many struct portal_request as fit, at least one; what an
+ * earlier read() gave is consumed when the next one comes, so read until
+ * EAGAIN before going to sleep. write() takes struct portal_reply. Who maps the
+ * ring moves head himself.
  */
 struct portal_queue_create {
 	__u32 size;
@@ -566,7 +571,8 @@ enum portal_lifecycle {
  * @vcpu: index of the vCPU
  * @hook_id: hook or region it belongs to
  * @epoch: ownership of the queue it was queued under
- * @len: MMIO, PIO: bytes of the access
+ * @len: MMIO, PIO: bytes of the access; of a CALL read those of its register,
+ *	0 if that is none of 1, 2, 4, 8
  * @cookie: of its hook or region
  * @addr: hypercall number; MMIO, PIO: offset in the region; lifecycle: event
  * @call_id: the guest's own id of a hypercall, else 0

@@ -88,16 +88,15 @@ static void call_key(struct portal_request *req, struct portal_vcpu *pv,
 		     const struct portal_region *region, u32 offset)
 {
 	const struct portal_range *range = range_find(region, offset);
-	u32 len = range ? range->len : 0;
+	u32 len = 8;
 
 	portal_request_init(req, pv, &region->t, region->bus_nr == PORTAL_BUS_PIO ?
 				     PORTAL_KIND_PIO : PORTAL_KIND_MMIO);
 	req->addr = offset;
-	/* before the emulator nobody knows the width; the register's own is close */
-	if (range && range->width)
-		req->len = range->width;
-	else if (len == 1 || len == 2 || len == 4 || len == 8)
-		req->len = len;
+	/* before the emulator nobody knows the width: the most that can begin here */
+	while (len > 1 && (offset % len || offset + len > range->offset + range->len))
+		len /= 2;
+	req->len = range->width ?: len;
 }
 
 static enum portal_step call_before(struct portal_vcpu *pv, struct portal_region *region,
@@ -141,8 +140,6 @@ static int call_read(struct portal_vcpu *pv, struct portal_region *region, u32 o
 
 	memset(val, 0xff, len);
 	call_key(&req, pv, region, offset);
-	if (!req.len)
-		req.len = len;
 	call = portal_call_get(pv, &region->t, &req);
 	if (IS_ERR(call))
 		return 0;

@@ -571,8 +571,9 @@ enum portal_lifecycle {
  * @vcpu: index of the vCPU
  * @hook_id: hook or region it belongs to
  * @epoch: ownership of the queue it was queued under
- * @len: MMIO, PIO: bytes of the access; of a CALL read those of its register,
- *	0 if that is none of 1, 2, 4, 8
+ * @len: MMIO, PIO: bytes of the access; of a CALL read, which is asked before
+ *	its width is known, the most that can begin at this offset of the range
+ *	(1, 2, 4, 8): the access takes the low bytes of the answer
  * @cookie: of its hook or region
  * @addr: hypercall number; MMIO, PIO: offset in the region; lifecycle: event
  * @call_id: the guest's own id of a hypercall, else 0

@@ -65,14 +65,14 @@ struct portal_slot {
  * @max_region: most bytes of registers we believe
  * @pin: the device needs an interrupt pin of its own
  * @add: the device answers at @slot->window now
- * @del: the device is about to be disabled
+ * @del: the device is about to be disabled, or does not answer already
  */
 struct portal_slot_ops {
 	u32 min_region;
 	u32 max_region;
 	bool pin;
 	int (*add)(struct portal_slot *slot);
-	void (*del)(struct portal_slot *slot);
+	void (*del)(struct portal_slot *slot, bool answers);
 };
 
 /* hypercall.c */

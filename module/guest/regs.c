@@ -98,7 +98,7 @@ static int regs_add(struct portal_slot *slot)
 	return 0;
 }
 
-static void regs_del(struct portal_slot *slot)
+static void regs_del(struct portal_slot *slot, bool answers)
 {
 	void __iomem *regs = slot->regs;
 

@@ -255,15 +255,16 @@ static void slot_add(struct portal_slot *slot, const struct slot_desc *desc)
 void portal_slot_del(struct portal_slot *slot, u32 host_state)
 {
 	const struct portal_slot_ops *ops = find_ops(slot->type);
+	bool answers = host_state == PORTAL_SLOT_ENABLED ||
+		       host_state == PORTAL_SLOT_LEAVING;
 	int ret;
 
 	/* from here on: no new calls */
 	slot_set_state(slot, PORTAL_SLOT_LEAVING);
 	if (ops->min_region && !slot->refused)
-		ops->del(slot);
+		ops->del(slot, answers);
 
-	if (host_state == PORTAL_SLOT_ENABLED ||
-	    host_state == PORTAL_SLOT_LEAVING) {
+	if (answers) {
 		ret = slot_disable(slot->nr);
 		if (ret)
 			pr_warn("slot %u: %s cannot be disabled: %d\n",

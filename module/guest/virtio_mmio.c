@@ -7,11 +7,15 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/blk-mq.h>
 #include <linux/err.h>
 #include <linux/ioport.h>
 #include <linux/kmod.h>
 #include <linux/platform_device.h>
+#include <linux/rcupdate.h>
 #include <linux/sizes.h>
+#include <linux/virtio.h>
+#include <linux/virtio_blk.h>
 #include <linux/virtio_mmio.h>
 
 #include "guest.h"
@@ -50,8 +54,49 @@ static int virtio_mmio_add(struct portal_slot *slot)
 	return 0;
 }
 
-static void virtio_mmio_del(struct portal_slot *slot)
+static int is_virtio(struct device *dev, void *data)
 {
+	return dev->bus && !strcmp(dev->bus->name, "virtio");
+}
+
+/*
+ * The device is gone and answers nothing any more. Drivers do not expect that:
+ * virtio_blk would wait for ever, in its removal too, for requests that it gave
+ * to the device. So what is new fails from here on, and what is under way ends
+ * with an error. What virtio_blk mapped for those (parts of a long
+ * scatterlist) only it could free, and it stays.
+ */
+static void virtio_mmio_give_up(struct platform_device *pdev)
+{
+	struct device *dev = device_find_child(&pdev->dev, NULL, is_virtio);
+	struct virtio_device *vdev;
+	struct virtqueue *vq;
+	unsigned int nr = 0;
+	void *pdu;
+
+	if (!dev)
+		return;
+	vdev = dev_to_virtio(dev);
+	virtio_break_device(vdev);
+	synchronize_rcu();	/* a queue_rq that was in the middle of it */
+	if (vdev->id.device == VIRTIO_ID_BLOCK && dev->driver) {
+		virtio_device_for_each_vq(vdev, vq)
+			while ((pdu = virtqueue_detach_unused_buf(vq))) {
+				blk_mq_end_request(blk_mq_rq_from_pdu(pdu),
+						   BLK_STS_IOERR);
+				nr++;
+			}
+		if (nr)
+			dev_warn(dev, "%u requests failed: the device is gone\n",
+				 nr);
+	}
+	put_device(dev);
+}
+
+static void virtio_mmio_del(struct portal_slot *slot, bool answers)
+{
+	if (!answers)
+		virtio_mmio_give_up(slot->pdev);
 	platform_device_unregister(slot->pdev);
 	slot->pdev = NULL;
 }

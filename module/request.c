@@ -225,6 +225,8 @@ void portal_call_finish(struct portal_call *call, u32 action, u64 value, u32 err
 		list_del_init(&call->queue_node);
 	}
 	spin_unlock(&queue->lock);
+	/* for its instruction to take it: a paused VM, or an interrupt first */
+	call->deadline = ktime_get_ns() + PORTAL_SYNC_NS;
 	/* pairs with the look of an in-place waiter, which takes no lock */
 	smp_store_release(&call->state, PORTAL_CALL_DONE);
 	trace_portal_reply(&call->req, action, value, error);
@@ -367,7 +369,6 @@ void portal_timeout_work(struct work_struct *work)
 		} else {
 			atomic64_inc(&vm->stats.timeouts);
 			portal_call_finish(call, call->on_timeout, call->timeout_value, PORTAL_ETIME);
-			call->deadline = now + NSEC_PER_SEC;	/* to be taken */
 			if (!next || call->deadline < next)
 				next = call->deadline;
 		}

@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What portal costs, as ratios, on each of ${PORTAL_KERNELS:-6.1 6.12} in the
+# rig. Results: build/bench.json. See README.md.
+# usage: bench.sh [OPTION OF bench...]
+set -u
+self=$(cd "$(dirname "$0")" && pwd -P)
+top=$(cd "$self/../.." && pwd -P)
+cd "$top" || exit 1
+build=${O:-build}
+case $build in
+/*) ;;
+*) build=$top/$build ;;
+esac
+export O=$build
+out=$build/perf
+void=3
+
+# in_l1 KERNEL OPTION...: what bench.sh runs in L1
+in_l1()
+{
+	local kernel=$1 status
+
+	shift
+	# shellcheck source=selftests/rig/dmesg.sh
+	. "$top/selftests/rig/dmesg.sh"
+	echo "clock: $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
+	dmesg_mark bench
+	"$out/bench" --module "$out/$kernel.ko" --json "$out/$kernel.json" \
+		--text "$out/$kernel.txt" --kernel "$kernel" "$@"
+	status=$?
+	dmesg_check || return 1
+	return "$status"
+}
+
+if [ "${1-}" = --l1 ]; then
+	shift
+	in_l1 "$@"
+	exit
+fi
+
+# one KERNEL OPTION...: build, boot, run
+one()
+{
+	local kernel=$1 release
+
+	[ -s "$build/rig/$kernel/release" ] || selftests/rig/kernel.sh "$kernel" >/dev/null ||
+		return
+	release=$(cat "$build/rig/$kernel/release")
+	make -s module KVER="$release" >"$out/$kernel.log" 2>&1 || {
+		cat "$out/$kernel.log" >&2
+		return 1
+	}
+	# a copy: whoever builds meanwhile does not change what is measured
+	cp "$build/kmod/$release/portal.ko" "$out/$kernel.ko" || return
+	rm -f "$out/$kernel.json" "$out/$kernel.txt"
+	shift
+	# TCG's L1 would else read the HPET for the time, an emulated device: that
+	# would be the cost of whatever looks at the clock
+	selftests/rig/boot.sh --kernel "$kernel" --timeout 600 --log "$out/$kernel.log" \
+		--append tsc=reliable -- selftests/perf/bench.sh --l1 "$kernel" "$@"
+}
+
+status=0 done=()
+mkdir -p "$out"
+selftests/rig/deps.sh build rig || exit 1
+make -s lib && make -s -C selftests/perf O="$build" || exit 1
+for kernel in ${PORTAL_KERNELS:-6.1 6.12}; do
+	echo "bench: kernel $kernel" >&2
+	one "$kernel" "$@"
+	result=$?
+	[ "$result" = 0 ] || status=$result
+	case $result in
+	0 | "$void") done+=("$kernel") ;;
+	*) echo "bench: kernel $kernel: failed ($result), see ${out#"$top/"}/$kernel.log" >&2 ;;
+	esac
+done
+
+for kernel in "${done[@]}"; do
+	cat "$out/$kernel.json"
+done | sed -e '$!s/$/,/' -e '1s/^/[\n/' -e '$s/$/\n]/' >"$build/bench.json"
+for kernel in "${done[@]}"; do
+	echo
+	cat "$out/$kernel.txt"
+done
+echo
+echo "Lower is better. ns: of this rig, not of a machine. $(git log -1 --format='portal %h' 2>/dev/null)"
+exit "$status"

@@ -4,7 +4,7 @@
  *
  * As live patching does, a handler looks whether an exit is ours and if so
  * lets our function run in place of KVM's; every other exit runs KVM's code
- * untouched. A hook is registered only while some VM needs it.
+ * untouched. A hook is registered while some VM needs it, and a little longer.
  *
  * Built with -fno-optimize-sibling-calls: when our function calls KVM's, the
  * handler knows by the return address not to send it back to us.
@@ -14,6 +14,7 @@
 #include <linux/ftrace.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
+#include <linux/workqueue.h>
 #include "compat.h"
 #include "kvm.h"
 #include "portal.h"
@@ -260,7 +261,7 @@ static struct {
 	char *symbol;
 	struct ftrace_ops ops;
 	unsigned int users;
-	bool filtered;
+	bool filtered, registered;
 } gates[] = {
 	GATE(PORTAL_GATE_HYPERCALL, "kvm_emulate_hypercall", hypercall_handler,
 	     FTRACE_OPS_FL_IPMODIFY),
@@ -270,12 +271,41 @@ static struct {
 
 static_assert(ARRAY_SIZE(gates) == PORTAL_GATE_NR);
 
+/*
+ * Unregistering waits for all tasks (RCU tasks), for who knows how long: nobody
+ * who takes a region or a VM down should. So it is done later, and not at all if
+ * a new user comes first.
+ */
+#define GATE_LINGER	(10 * HZ)
+
+static void gates_unregister(void)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&gates_mutex);
+	for (i = 0; i < ARRAY_SIZE(gates); i++) {
+		if (gates[i].users || !gates[i].registered)
+			continue;
+		WARN_ON_ONCE(unregister_ftrace_function(&gates[i].ops));
+		gates[i].registered = false;
+	}
+}
+
+static void gates_work(struct work_struct *work)
+{
+	mutex_lock(&gates_mutex);
+	gates_unregister();
+	mutex_unlock(&gates_mutex);
+}
+
+static DECLARE_DELAYED_WORK(gates_linger, gates_work);
+
 /**
  * portal_gate_set - one more or one less user of a hook
  * @gate: the hook
  * @on: one more
  *
- * Context: process; the first and the last user patch kernel text.
+ * Context: process; the first user patches kernel text.
  * Return: 0, -EBUSY (somebody else modifies that function), -errno.
  */
 int portal_gate_set(enum portal_gate gate, bool on)
@@ -285,11 +315,10 @@ int portal_gate_set(enum portal_gate gate, bool on)
 	mutex_lock(&gates_mutex);
 	if (!on) {
 		if (!--gates[gate].users)
-			ret = unregister_ftrace_function(&gates[gate].ops);
-		WARN_ON_ONCE(ret);
+			mod_delayed_work(system_wq, &gates_linger, GATE_LINGER);
 		goto out_unlock;
 	}
-	if (gates[gate].users++)
+	if (gates[gate].users++ || gates[gate].registered)
 		goto out_unlock;
 	if (!gates[gate].filtered)
 		ret = ftrace_set_filter(&gates[gate].ops, (unsigned char *)gates[gate].symbol,
@@ -297,6 +326,7 @@ int portal_gate_set(enum portal_gate gate, bool on)
 	gates[gate].filtered = !ret;
 	if (!ret)
 		ret = register_ftrace_function(&gates[gate].ops);
+	gates[gate].registered = !ret;
 	if (ret) {
 		gates[gate].users--;
 		pr_err("cannot hook %s(): %d%s\n", gates[gate].symbol, ret,
@@ -310,11 +340,15 @@ out_unlock:
 /**
  * portal_gate_exit - nobody is in this module's text any more
  *
- * The hooks are off, and unregistering them waited for threads that were on
- * their way in. This waits for those inside, then for those on their way out.
+ * Unregistering the hooks waits for threads that were on their way in. What
+ * follows waits for those inside, then for those on their way out.
  */
 void portal_gate_exit(void)
 {
+	cancel_delayed_work_sync(&gates_linger);
+	mutex_lock(&gates_mutex);
+	gates_unregister();
+	mutex_unlock(&gates_mutex);
 	while (atomic_read(&foreign))
 		msleep(20);	/* KVM's own code, which ends by itself or by a signal */
 	synchronize_srcu(&portal_srcu);

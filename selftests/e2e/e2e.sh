@@ -11,11 +11,12 @@ build=${O:-build}
 case_pattern=${1:-.}
 work=$(mktemp -d /tmp/portal-e2e.XXXXXX)
 chmod 755 "$work"
-export PORTAL_GUEST_INITRD=$build/e2e/guest-${PORTAL_KERNEL:-6.1}.cpio.gz
+initrd=$build/e2e/guest-${PORTAL_KERNEL:-6.1}.cpio.gz
 case $build in
 /*) ;;
-*) PORTAL_GUEST_INITRD=$top/$PORTAL_GUEST_INITRD ;;
+*) initrd=$top/$initrd ;;
 esac
+export PORTAL_GUEST_INITRD=${PORTAL_GUEST_INITRD:-$initrd}
 
 # shellcheck source=selftests/demo/lib.sh
 . "$self/../demo/lib.sh"

@@ -100,6 +100,9 @@ static void phase_set(enum phase phase)
 		if (service_dropped())
 			die("requests were dropped or timed out", -EIO);
 		service_down();
+		/* the hooks stay for some seconds, but not beyond the module */
+		module_unload();
+		module_load();
 	}
 }
 

@@ -63,8 +63,6 @@ static int copy_ops(struct plugin *p, const char *name, struct err *err)
 
 static const char *missing_callback(const struct portald_plugin *ops)
 {
-	if (!ops->open)
-		return "open";
 	if (ops->fns && !ops->call)
 		return "call (it has fns)";
 	if (ops->nr_registers && !ops->registers)

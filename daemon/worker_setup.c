@@ -82,7 +82,7 @@ static int open_plugin(struct portal_instance *pi, struct json_object *setup, st
 	ret = configure(pi, keys, err);
 	if (ret)
 		return ret;
-	pi->handle = pi->plugin.ops.open(pi);
+	pi->handle = pi->plugin.ops.open ? pi->plugin.ops.open(pi) : pi;
 	why = api_take_error();
 	if (!pi->handle)
 		return err_set(err, -EIO, "%s",

@@ -58,6 +58,9 @@ static void loads_a_good_one(void **state)
 	assert_int_equal(value, 42);
 	assert_false(plugin_is_block(&p));
 	plugin_unload(&p);
+	assert_int_equal(plugin_load(&p, dir, "noopen", &api, &err), 0);
+	assert_null(p.ops.open);
+	plugin_unload(&p);
 }
 
 static void says_what_is_wrong(void **state)
@@ -69,7 +72,6 @@ static void says_what_is_wrong(void **state)
 	bad("noversion", -EPROTO, "use PORTALD_PLUGIN()");
 	bad("tiny", -EPROTO, "build it again");
 	bad("misnamed", -EPROTO, "calls itself 'othername'");
-	bad("noopen", -EPROTO, ".open is missing");
 	bad("nocall", -EPROTO, ".call (it has fns) is missing");
 	bad("nopread", -EPROTO, ".pread or submit (it has get_size) is missing");
 	bad("nothing", -EPROTO, "offers nothing");

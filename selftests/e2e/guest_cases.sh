@@ -49,7 +49,7 @@ all_registers()
 {
 	need_driver
 	in_guest 120 e2e-guest registers
-	says '^0x5afe$' in_guest 30 'portal-call --reg echo 0x10 4 0x5afe; portal-call -x --reg echo 0x14 4'
+	says '^0x5afe$' in_guest 30 'portal-call --reg echo 0x10 4 0x5afe; portal-call -x --reg echo 0x10 4'
 }
 
 call_range()

@@ -134,7 +134,10 @@ struct portald_plugin {
 	/* One key of the instance's section; unknown keys: return -ENOENT. */
 	int (*config)(const char *key, const char *value);
 	int (*config_complete)(void);
-	/* Required. The handle goes to every callback below. NULL: failed. */
+	/*
+	 * The handle goes to every callback below; NULL: failed. Without open
+	 * it is the instance.
+	 */
 	void *(*open)(struct portal_instance *pi);
 	void (*close)(void *handle);
 

@@ -4,9 +4,9 @@
  *
  * fn 0 (a): a; fn 1 (a, b, c, d): their sum. Registers, 32 bits each:
  *
- *	0x00  scratch: keeps what the guest writes (posted), read in the kernel
  *	0x08  CALL: how many hypercalls were served; the guest waits for us
- *	0x10  SYNC: a write shows at 0x14 before the guest's next instruction
+ *	0x10  SYNC: what is written is there before the guest's next instruction
+ *	else  posted: what is written is there a little later
  */
 #include <linux/portal.h>
 #include <portald/plugin.h>
@@ -20,14 +20,8 @@ static int echo_load(const struct portald_api *a)
 	return 0;
 }
 
-static void *echo_open(struct portal_instance *pi)
-{
-	return pi;	/* the handle; what we need of it is the instance */
-}
-
 static int echo_call(void *handle, const struct portal_call *call, uint64_t *value)
 {
-	(void)handle;
 	served++;
 	*value = call->args[0];
 	for (int i = 1; call->fn == 1 && i < 4; i++)
@@ -37,8 +31,7 @@ static int echo_call(void *handle, const struct portal_call *call, uint64_t *val
 
 static int echo_reg_read(void *handle, uint32_t offset, uint32_t len, uint64_t *value)
 {
-	(void)handle, (void)offset, (void)len;	/* there is only one CALL register */
-	*value = served;
+	*value = served;	/* there is only one CALL register */
 	return 0;
 }
 
@@ -46,9 +39,7 @@ static int echo_reg_write(void *handle, uint32_t offset, uint32_t len, uint64_t 
 {
 	uint32_t *shadow = api->shadow(handle, NULL);
 
-	(void)len;
-	if (offset == 0x00 || offset == 0x10)
-		__atomic_store_n(&shadow[offset ? 0x14 / 4 : 0], value, __ATOMIC_RELEASE);
+	__atomic_store_n(&shadow[offset / 4], value, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -58,10 +49,8 @@ static const struct portal_register registers[] = {
 };	/* the rest is PORTAL_ATTR_SHADOW */
 
 static struct portald_plugin plugin = {
-	.name = "echo", .longname = "portal echo",
-	.description = "answers hypercalls and registers with what it was given",
-	.load = echo_load, .open = echo_open,
-	.fns = 2, .call = echo_call,
+	.name = "echo", .description = "gives hypercalls and registers what it was given",
+	.load = echo_load, .fns = 2, .call = echo_call,
 	.region_len = 0x100, .registers = registers, .nr_registers = 2,
 	.reg_read = echo_reg_read, .reg_write = echo_reg_write,
 };

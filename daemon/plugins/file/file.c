@@ -226,13 +226,11 @@ static int file_block_size(void *handle, uint32_t *logical, uint32_t *physical)
 
 static int file_can_write(void *handle)
 {
-	(void)handle;
 	return !readonly;
 }
 
 static int file_yes(void *handle)
 {
-	(void)handle;
 	return 1;
 }
 

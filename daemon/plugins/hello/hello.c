@@ -38,21 +38,18 @@ static void *hello_open(struct portal_instance *pi)
 
 static void hello_close(void *handle)
 {
-	(void)handle;
 	free(greeting);
 	greeting = NULL;
 }
 
 static int hello_call(void *handle, const struct portal_call *call, uint64_t *value)
 {
-	(void)call;
 	*value = total;
 	return api->queue_interrupt(handle);
 }
 
 static int hello_interrupt(void *handle, uint64_t count, uint64_t *value)
 {
-	(void)handle;
 	total += count;
 	api->log(LOG_INFO, "%s: %llu interrupts, %llu in all", greeting ? greeting : "hello",
 		 (unsigned long long)count, (unsigned long long)total);

@@ -42,7 +42,6 @@ static void *memory_open(struct portal_instance *pi)
 	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	(void)pi;
 	if (mem == MAP_FAILED) {
 		api->error("no memory for a disk of %llu bytes", (unsigned long long)size);
 		return NULL;
@@ -57,13 +56,11 @@ static void memory_close(void *handle)
 
 static int64_t memory_get_size(void *handle)
 {
-	(void)handle;
 	return (int64_t)size;
 }
 
 static int memory_can_write(void *handle)
 {
-	(void)handle;
 	return 1;
 }
 
@@ -76,7 +73,6 @@ static int memory_pread(void *handle, void *buf, uint64_t len, uint64_t offset)
 static int memory_pwrite(void *handle, const void *buf, uint64_t len, uint64_t offset,
 			 uint32_t flags)
 {
-	(void)flags;
 	memcpy((char *)handle + offset, buf, len);
 	return 0;
 }

@@ -38,7 +38,6 @@ static int null_config_complete(void)
 
 static void *null_open(struct portal_instance *pi)
 {
-	(void)pi;
 	return &size;
 }
 
@@ -49,14 +48,11 @@ static int64_t null_get_size(void *handle)
 
 static int null_can_write(void *handle)
 {
-	(void)handle;
 	return 1;
 }
 
 static int null_pread(void *handle, void *buf, uint64_t len, uint64_t offset)
 {
-	(void)handle;
-	(void)offset;
 	memset(buf, 0, len);
 	return 0;
 }
@@ -64,11 +60,6 @@ static int null_pread(void *handle, void *buf, uint64_t len, uint64_t offset)
 static int null_pwrite(void *handle, const void *buf, uint64_t len, uint64_t offset,
 		       uint32_t flags)
 {
-	(void)handle;
-	(void)buf;
-	(void)len;
-	(void)offset;
-	(void)flags;
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* noopen.c - without the one required callback */
+/* noopen.c - no open(): its handle is the instance */
 #include "bad.h"
 
 static struct portald_plugin plugin = { .name = "noopen", .fns = 1, .call = call_it };

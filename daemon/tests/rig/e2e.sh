@@ -130,7 +130,7 @@ check "shadow register" says 0xabcd guest \
 	"portal-call --reg echo 0 4 0xabcd && portal-call -x --reg echo 0 4"
 check "CALL register" says '^2$' guest "portal-call --reg echo 8 4"
 check "SYNC register" says 0x77 guest \
-	"portal-call --reg echo 0x10 4 0x77 && portal-call -x --reg echo 0x14 4"
+	"portal-call --reg echo 0x10 4 0x77 && portal-call -x --reg echo 0x10 4"
 check "interrupt by the service itself" guest \
 	"portal-call --wait-event hello --timeout 20 & p=\$!; sleep 1; portal-call hello 0; wait \$p"
 (guest "portal-call --wait-event hello --timeout 30") >/tmp/event.out 2>&1 &

@@ -27,7 +27,7 @@ declare -A packages=(
 	[rig]="busybox-static cpio e2fsprogs gzip jq kmod qemu-system-x86
 		util-linux xz-utils zstd"
 	[check]="perl shellcheck sparse"
-	[libkvm]="build-essential xz-utils linux-source-6.12"
+	[libkvm]="build-essential xz-utils linux-source-6.1"
 )
 
 installed()

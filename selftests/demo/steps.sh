@@ -28,6 +28,8 @@ cleanup()
 	if [ $status != 0 ]; then
 		say "what portald said:"
 		cat "$work/portald.log" 2>/dev/null || true
+		$portalctl stat || true
+		"$guest" why || true
 		dmesg | tail -n 15
 	fi
 	[ -z "$portald_pid" ] || kill "$portald_pid" 2>/dev/null || true

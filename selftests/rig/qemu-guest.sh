@@ -18,6 +18,8 @@ usage()
 	  pid | console | dir           print the PID, the console log, the
 	                                directory with console, serial and qmp
 	  wait                          wait for the agent (after start --nowait)
+	  why                           for a guest that hangs: its console, QEMU's
+	                                threads, the vCPUs' registers
 	  stop                          quit QEMU
 	start --nowait returns at once. Several guests: give each its --name.
 	Environment, with defaults:
@@ -154,6 +156,26 @@ guest_stop()
 	poll_until 10 gone || die "QEMU $pid cannot be killed"
 }
 
+# guest_why: is it the guest, its QEMU, or whom they wait for?
+guest_why()
+{
+	local pid task
+
+	show_console
+	pid=$(guest_pid) || return
+	say "threads of QEMU $pid:"
+	for task in /proc/"$pid"/task/*; do
+		echo "$(cat "$task/comm"): $(cut -d' ' -f3,14,15 "$task/stat")"
+		sed 's/^/  /' "$task/stack"
+	done >&2
+	say "vCPUs, twice:"
+	for _ in 1 2; do
+		"$client" --qmp "$state/qmp" --timeout 10 \
+			'{"execute":"human-monitor-command","arguments":{"command-line":"info registers -a"}}' |
+			sed 's/\\r\\n/\n/g' | grep -E '^CPU#|RIP=' >&2
+	done
+}
+
 case $verb in
 -h | --help | pid | console | dir) ;;
 *) [ -x "$client" ] || die "$client is missing: run guest.sh on the host" ;;
@@ -162,6 +184,7 @@ case $verb in
 -h | --help) usage 0 ;;
 start) guest_start "$@" ;;
 wait) guest_wait ;;
+why) guest_why ;;
 stop) guest_stop ;;
 run)
 	limit=(--timeout 60)

@@ -133,7 +133,7 @@ in_guest 20 portal-call --reg echo 0 4 0x5afe
 value=$(in_guest 20 portal-call --reg echo 0 4)
 [ "$((value))" = $((0x5afe)) ] || die "register 0 of echo holds $value, not 0x5afe"
 calls=$(in_guest 20 portal-call --reg echo 8 4)
-say "    hypercall and MMIO: right; the CALL register says $calls calls"
+say "    hypercall and MMIO: right; the CALL register counts $calls"
 in_guest 60 portal-call --wait-event hello --timeout 50 >"$work/event" &
 waiter=$!
 until_true 30 idle || die "the guest is not idle: $idle_ticks ticks of 100 in a second"
@@ -151,8 +151,9 @@ in_guest 200 demo-guest copy >"$work/copy" &
 copier=$!
 copying() { kill -0 "$copier" && [ "$(disk_of .device.write_bytes)" -gt $((before + (2 << 20))) ]; }
 until_true 100 copying || die "the copy does not start"
+written_by=$(disk_of .device.write_bytes)
 kill -9 "$worker"
-say "    killed worker $worker after $((($(disk_of .device.write_bytes) - before) >> 10)) KiB"
+say "    killed worker $worker after $(((written_by - before) >> 10)) KiB of the copy"
 wait "$copier" || die "the copy failed"
 copied=$(cat "$work/copy")
 deaths=$(disk_of .deaths)

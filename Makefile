@@ -11,10 +11,12 @@ PREFIX ?= /usr
 DESTDIR ?=
 INSTALL_MOD_DIR ?= updates
 export O V PREFIX DESTDIR
+Q := $(if $(filter 0,$(V)),@)
+MAKEFLAGS += --no-print-directory
 
 .DELETE_ON_ERROR:
 .PHONY: help all module guest guest-programs lib daemon selftests install module_install \
-	check check-static check-unit check-kernel demo demo-host bench deps clean
+	guest_install check check-static check-unit check-kernel demo demo-host bench deps clean
 
 all: lib daemon		## the library, portald and portalctl (make module: the kernel's part)
 
@@ -34,52 +36,57 @@ module:			## portal.ko for KVER; PORTAL_MOCK=y: with the mock guest
 	$(need_kdir)
 	@mkdir -p $(kmod)
 	@cp -ru Kbuild module uapi $(kmod)/
-	$(call kbuild,$(kmod)) modules
+	$(Q)$(call kbuild,$(kmod)) modules
 
 guest:			## portal_guest.ko for KVER
 	$(need_kdir)
 	@mkdir -p $(O)/kmod/$(KVER)-guest/module
 	@cp -ru uapi $(O)/kmod/$(KVER)-guest/
 	@cp -ru module/guest $(O)/kmod/$(KVER)-guest/module/
-	$(call kbuild,$(O)/kmod/$(KVER)-guest/module/guest) modules
+	$(Q)$(call kbuild,$(O)/kmod/$(KVER)-guest/module/guest) modules
 
 guest-programs:		## programs for the guest (portal-call)
-	$(MAKE) -C selftests/guest O=$(O)/guest
+	$(Q)$(MAKE) -C selftests/guest O=$(O)/guest
 
 lib:			## libkvmportal
-	$(MAKE) -C libportal all
+	$(Q)$(MAKE) -C libportal all
 
 daemon: lib		## portald, portalctl and the plugins
-	$(MAKE) -C daemon all
+	$(Q)$(MAKE) -C daemon all
 
 selftests:		## the tests' programs
-	$(MAKE) -C selftests O=$(O)
+	$(Q)$(MAKE) -C selftests O=$(O)
 
 install: all		## library, daemon, headers, man pages, units (DESTDIR, PREFIX)
-	$(MAKE) -C libportal install
-	$(MAKE) -C daemon install
+	$(Q)$(MAKE) -C libportal install
+	$(Q)$(MAKE) -C daemon install
+	@test -n "$(DESTDIR)" || ldconfig
+
+guest_install: guest	## portal_guest.ko into /lib/modules/KVER/updates
+	$(Q)$(call kbuild,$(O)/kmod/$(KVER)-guest/module/guest) INSTALL_MOD_PATH=$(DESTDIR) \
+		INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) modules_install
 
 module_install: module	## portal.ko into /lib/modules/KVER/updates
-	$(call kbuild,$(kmod)) INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) \
+	$(Q)$(call kbuild,$(kmod)) INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) \
 		modules_install
 
 deps:			## install what building and testing need
-	selftests/rig/deps.sh build rig check libkvm
+	@selftests/rig/deps.sh build rig check libkvm
 
 check:			## all tests, on both kernels, in the rig
-	selftests/check.sh
+	@selftests/check.sh
 
 check-static check-unit check-kernel:	## one part of it
-	selftests/check.sh $(@:check-%=%)
+	@selftests/check.sh $(@:check-%=%)
 
 demo:			## the main job, shown in the rig
-	selftests/demo/demo.sh
+	@selftests/demo/demo.sh
 
 demo-host:		## the same on this machine's kernel, after asking
-	selftests/demo/demo.sh --host
+	@selftests/demo/demo.sh --host
 
 bench:			## costs as ratios, in the rig
-	selftests/perf/bench.sh
+	@selftests/perf/bench.sh
 
 clean:			## remove the build tree
 	rm -rf $(O)

@@ -88,7 +88,11 @@ unmount)
 	! grep -q ' /mnt ' /proc/mounts || umount /mnt
 	;;
 load)	# writes, reads back and compares, until /tmp/enough
+	# A node of its own: without the disk dd would make a file of that name.
 	raw=$(dev E2E-RAW)
+	rm -f /tmp/raw
+	tr : ' ' <"/sys/block/${raw##*/}/dev" | xargs mknod /tmp/raw b
+	raw=/tmp/raw
 	rm -f /tmp/enough
 	dd if=/dev/urandom of=/tmp/pattern bs=64k count=16 2>/dev/null
 	n=0

@@ -37,6 +37,7 @@ static enum portal_step hello(struct portal_vcpu *pv, struct portal_hypercall *h
 	}
 	if (hook_match(vm, PORTAL_HC_BUS))
 		features |= PORTAL_GUEST_F_BUS;
+	WRITE_ONCE(vm->eagain, hc->args[3] & PORTAL_GUEST_F_EAGAIN);
 	WRITE_ONCE(vm->hello, true);
 	atomic64_inc(&vm->stats.hellos);
 	/* a guest that booted anew has forgotten its calls */
@@ -97,6 +98,7 @@ enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercal
 	struct portal_call *call;
 	struct portal_hook *hook;
 	enum portal_step step;
+	bool eagain, again = false;
 
 	if (READ_ONCE(vm->gone))
 		return PORTAL_PASS;
@@ -120,15 +122,18 @@ enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercal
 		return post(pv, hook, &req, hc);
 	}
 
-	call = portal_call_get(pv, &hook->t, &req);
+	call = portal_call_get(pv, &hook->t, &req, 0);
 	if (IS_ERR(call)) {
 		hc->value = PTR_ERR(call) == -ENOMEM ? -PORTAL_ENOMEM : -PORTAL_ENODEV;
 		return PORTAL_RETIRE;
 	}
+	/* a RAW hook serves guests that may know nothing of us */
+	eagain = READ_ONCE(vm->eagain) && !(hook->flags & PORTAL_HOOK_F_RAW);
 	/* from here on @hook may be gone, @call is ours */
-	if (!portal_call_wait(pv, call, false)) {
+	if (!(eagain ? portal_call_try(pv, call, &again) : portal_call_wait(pv, call, false))) {
 		portal_call_put(call);
-		return PORTAL_RESTART;
+		hc->value = -PORTAL_EAGAIN;
+		return again ? PORTAL_RETIRE : PORTAL_RESTART;
 	}
 	step = PORTAL_RETIRE;
 	switch (call->action) {

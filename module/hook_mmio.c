@@ -7,11 +7,9 @@
  * retire. Where there is no before() (string I/O, shadow paging, nested
  * guests), read() and write() wait themselves, bounded and killable.
  */
-#include <linux/eventfd.h>
 #include <linux/ktime.h>
 #include <linux/rculist.h>
 #include <linux/sched/signal.h>
-#include "compat.h"
 #include "portal.h"
 
 /**
@@ -107,7 +105,7 @@ static enum portal_step call_before(struct portal_vcpu *pv, struct portal_region
 	bool done;
 
 	call_key(&req, pv, region, offset);
-	call = portal_call_get(pv, &region->t, &req);
+	call = portal_call_get(pv, &region->t, &req, pv->vm->ops->rip(pv));
 	if (IS_ERR(call))
 		return PORTAL_RETIRE;	/* read() gives all ones */
 	done = portal_call_wait(pv, call, false);
@@ -140,7 +138,7 @@ static int call_read(struct portal_vcpu *pv, struct portal_region *region, u32 o
 
 	memset(val, 0xff, len);
 	call_key(&req, pv, region, offset);
-	call = portal_call_get(pv, &region->t, &req);
+	call = portal_call_get(pv, &region->t, &req, vm->ops->rip(pv));
 	if (IS_ERR(call))
 		return 0;
 	if (portal_call_wait(pv, call, true)) {
@@ -273,7 +271,8 @@ enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_regi
 	u64 pos;
 
 	pv->posted = NULL;
-	pv->has_read = false;
+	pv->once = false;
+	pv->fenced = NULL;
 	if (READ_ONCE(region->t.dead))
 		return PORTAL_RETIRE;
 	pos = write && is_sync(attr) ? sync_pos(pv->vm, region, offset) : 0;
@@ -286,6 +285,8 @@ enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_regi
 	else if (!write && attr == PORTAL_ATTR_CALL)
 		step = call_before(pv, region, offset);
 	pv->gated = step == PORTAL_RETIRE;
+	if (pv->gated && !write && waits_for_head(attr))
+		pv->fenced = region;
 	return step;
 }
 
@@ -304,6 +305,7 @@ enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart, b
 	struct portal_sync sync = pv->sync;
 
 	pv->gated = false;
+	pv->fenced = NULL;
 	pv->posted = NULL;
 	/* the access was not the read we took it for, or it comes again */
 	call_forget(pv, executed);
@@ -311,8 +313,7 @@ enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart, b
 		return PORTAL_RETIRE;
 	/* until we sleep, the bus keeps the region that @t is part of */
 	if (!READ_ONCE(t->dead) &&
-	    /* a read-modify-write would read what the plugin has made of it by then */
-	    !portal_fence_wait(pv, t, sync.pos, sync.region, !can_restart || pv->has_read))
+	    !portal_fence_wait(pv, t, sync.pos, sync.region, !can_restart || pv->once))
 		return PORTAL_RESTART;
 	sync_take(pv->vm, &sync, sync.pos);
 	return PORTAL_RETIRE;
@@ -333,14 +334,16 @@ int portal_region_read(struct portal_vcpu *pv, struct portal_region *region, u32
 {
 	u32 attr = attr_of(range_find(region, offset));
 
-	pv->has_read = true;
+	/* a read-modify-write would read what the plugin has made of it by then */
+	pv->once = true;
 	if (READ_ONCE(region->t.dead)) {
 		memset(val, 0xff, len);
 		return 0;
 	}
 	if (attr == PORTAL_ATTR_CALL)
 		return call_read(pv, region, offset, len, val);
-	if (waits_for_head(attr) && !pv->gated)
+	/* a read-modify-write passes the gate as a write */
+	if (waits_for_head(attr) && pv->fenced != region)
 		portal_fence_wait(pv, &region->t, atomic64_read(&region->posted_pos), region, true);
 	atomic64_inc(&pv->vm->stats.shadow_reads);
 	shadow_read(region, offset, len, val);
@@ -377,41 +380,6 @@ static u64 region_post(struct portal_vcpu *pv, struct portal_region *region,
 	return pos;
 }
 
-static void ring_doorbells(struct portal_vcpu *pv, struct portal_region *region,
-			   struct portal_request *req)
-{
-	const struct portal_range *range;
-	atomic_t *count = NULL;
-	u32 i;
-
-	for (i = 0; i < region->nr_ranges; i++) {
-		range = &region->ranges[i];
-		if (range->attr != PORTAL_ATTR_DOORBELL ||
-		    (u32)req->addr - range->offset >= range->len)
-			continue;
-		if (range->width && range->width != req->len)
-			continue;
-		if (range->flags & PORTAL_RANGE_F_DATAMATCH && range->datamatch != req->data[0])
-			continue;
-		if (range->flags & PORTAL_RANGE_F_EVENTFD) {
-			portal_eventfd_signal(range->eventfd);
-			return;
-		}
-		if (range->flags & PORTAL_RANGE_F_COUNT) {
-			/* the consumer takes it by an exchange with 0, then works */
-			count = (atomic_t *)(region->shadow + range->aux);
-			if (atomic_inc_return(count) != 1)
-				return;
-			req->flags |= PORTAL_REQ_F_COUNTED;
-			req->data[1] = range->aux;
-		}
-		break;
-	}
-	/* no match: as any other write, so that nothing is silently lost */
-	if (!region_post(pv, region, req) && count)
-		atomic_set(count, 0);	/* dropped and counted: the next ring posts anew */
-}
-
 /**
  * portal_region_write - the guest writes a register
  * @pv: the vCPU
@@ -440,6 +408,9 @@ int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u3
 	/* a restarted store that was posted the first time, and is consumed */
 	if (is_sync(attr) && pv->gated && sync_take(pv->vm, &sync, 0))
 		return 0;
+	/* the second part of a store, or beside one that is posted */
+	if (!is_sync(attr) || pv->posted)
+		pv->once = true;
 
 	portal_request_init(&req, pv, &region->t, region->bus_nr == PORTAL_BUS_PIO ?
 				      PORTAL_KIND_PIO : PORTAL_KIND_MMIO);
@@ -457,14 +428,14 @@ int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u3
 			region_post(pv, region, &req);
 		return 0;
 	case PORTAL_ATTR_DOORBELL:
-		ring_doorbells(pv, region, &req);
+		portal_doorbell_ring(pv, region, &req);
 		return 0;
 	case PORTAL_ATTR_SYNC:
 	case PORTAL_ATTR_CALL:
 		sync.pos = region_post(pv, region, &req);
 		if (!sync.pos)
 			return 0;
-		if (!pv->gated) {
+		if (!pv->gated || pv->posted) {
 			portal_fence_wait(pv, &region->t, sync.pos, &req, true);
 			return 0;
 		}

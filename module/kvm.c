@@ -48,8 +48,8 @@ int portal_kvm_init(void)
 	int ret = 0;
 
 	portal_features = PORTAL_FEAT_HYPERCALL | PORTAL_FEAT_MMIO | PORTAL_FEAT_PIO |
-			  PORTAL_FEAT_GATE | PORTAL_FEAT_IRQ_GSI | PORTAL_FEAT_MEM_RW |
-			  PORTAL_FEAT_MEM_MAP | PORTAL_FEAT_URING;
+			  PORTAL_FEAT_GATE | PORTAL_FEAT_GATE_PIO | PORTAL_FEAT_IRQ_GSI |
+			  PORTAL_FEAT_MEM_RW | PORTAL_FEAT_MEM_MAP | PORTAL_FEAT_URING;
 #ifdef HAVE_URING_CANCEL
 	portal_features |= PORTAL_FEAT_URING_CANCEL;
 #endif
@@ -177,6 +177,14 @@ static void kvm_wake(struct portal_vcpu *pv)
 	kvm_call(kvm_vcpu_wake_up)(vcpu);
 }
 
+/* Where its instruction is: the same each time that one is restarted. */
+static u64 kvm_rip(struct portal_vcpu *pv)
+{
+	if (!(portal_features & (PORTAL_FEAT_GATE | PORTAL_FEAT_GATE_PIO)))
+		return 0;
+	return kvm_call(kvm_get_linear_rip)(pv->arch);
+}
+
 static u32 kvm_nr_vcpus(struct portal_vm *vm)
 {
 	struct kvm *kvm = vm->key;
@@ -258,7 +266,8 @@ static int kvm_irq_bind(struct portal_vm *vm, const struct portal_irq_bind *irq,
 static int kvm_gate(struct portal_vm *vm, enum portal_gate gate, bool on)
 {
 	/* without a gate the waits are in the access: slower, still right */
-	if (gate == PORTAL_GATE_MMIO && !(portal_features & PORTAL_FEAT_GATE))
+	if ((gate == PORTAL_GATE_MMIO && !(portal_features & PORTAL_FEAT_GATE)) ||
+	    (gate == PORTAL_GATE_PIO && !(portal_features & PORTAL_FEAT_GATE_PIO)))
 		return 0;
 	return portal_gate_set(gate, on);
 }
@@ -266,6 +275,7 @@ static int kvm_gate(struct portal_vm *vm, enum portal_gate gate, bool on)
 const struct portal_vm_ops portal_kvm_ops = {
 	.park = kvm_park,
 	.wake = kvm_wake,
+	.rip = kvm_rip,
 	.gate = kvm_gate,
 	.bus_add = portal_kvm_bus_add,
 	.bus_del = portal_kvm_bus_del,

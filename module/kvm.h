@@ -25,10 +25,16 @@ struct file;
 	X(kvm_emulate_hypercall, int, (struct kvm_vcpu *vcpu), 0)			\
 	X(kvm_get_segment, void,							\
 	  (struct kvm_vcpu *vcpu, struct kvm_segment *var, int seg), 0)			\
-	X(kvm_get_linear_rip, unsigned long, (struct kvm_vcpu *vcpu), PORTAL_FEAT_GATE)	\
+	X(kvm_get_linear_rip, unsigned long, (struct kvm_vcpu *vcpu),			\
+	  PORTAL_FEAT_GATE | PORTAL_FEAT_GATE_PIO)					\
+	X(kvm_get_rflags, unsigned long, (struct kvm_vcpu *vcpu),			\
+	  PORTAL_FEAT_GATE | PORTAL_FEAT_GATE_PIO)					\
 	X(kvm_mmu_page_fault, int,							\
 	  (struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code, void *insn, int insn_len),	\
 	  PORTAL_FEAT_GATE)								\
+	X(kvm_fast_pio, int,								\
+	  (struct kvm_vcpu *vcpu, int size, unsigned short port, int in),		\
+	  PORTAL_FEAT_GATE_PIO)								\
 	X(kvm_io_bus_register_dev, int,							\
 	  (struct kvm *kvm, enum kvm_bus bus, gpa_t addr, int len,			\
 	   struct kvm_io_device *dev), PORTAL_FEAT_MMIO | PORTAL_FEAT_PIO)		\
@@ -44,5 +50,14 @@ PORTAL_KVM_SYMBOLS(PORTAL_KVM_DECLARE)
 #undef PORTAL_KVM_DECLARE
 
 #define kvm_call(name)	static_call(portal_##name)
+
+/* kvm_gate.c */
+void portal_foreign_enter(int idx);
+int portal_foreign_exit(void);
+
+/* kvm_access.c */
+int portal_exit_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code, void *insn,
+			   int insn_len);
+int portal_exit_pio(struct kvm_vcpu *vcpu, int size, unsigned short port, int in);
 
 #endif /* _PORTAL_KVM_H */

@@ -6,8 +6,8 @@
  * lets our function run in place of KVM's; every other exit runs KVM's code
  * untouched. A hook is registered while some VM needs it, and a little longer.
  *
- * Built with -fno-optimize-sibling-calls: when our function calls KVM's, the
- * handler knows by the return address not to send it back to us.
+ * Built with -fno-optimize-sibling-calls, as kvm_access.c: when our function
+ * calls KVM's, the handler knows by the return address not to send it back.
  */
 #include <linux/delay.h>
 #include <linux/fs.h>
@@ -42,13 +42,13 @@ static __always_inline bool in_guest_mode(const struct kvm_vcpu *vcpu)
  */
 static atomic_t foreign = ATOMIC_INIT(0);
 
-static void foreign_enter(int idx) __releases(&portal_srcu)
+void portal_foreign_enter(int idx) __releases(&portal_srcu)
 {
 	atomic_inc(&foreign);
 	srcu_read_unlock(&portal_srcu, idx);
 }
 
-static int foreign_exit(void) __acquires(&portal_srcu)
+int portal_foreign_exit(void) __acquires(&portal_srcu)
 {
 	int idx = srcu_read_lock(&portal_srcu);
 
@@ -113,9 +113,9 @@ static noinline int hypercall_exit(struct kvm_vcpu *vcpu)
 		ret = 1;	/* KVM sees to signals and interrupts, then again */
 		break;
 	default:
-		foreign_enter(idx);
+		portal_foreign_enter(idx);
 		ret = kvm_call(kvm_emulate_hypercall)(vcpu);
-		idx = foreign_exit();
+		idx = portal_foreign_exit();
 	}
 	srcu_read_unlock(&portal_srcu, idx);
 	return ret;
@@ -139,74 +139,11 @@ static void notrace hypercall_handler(unsigned long ip, unsigned long parent_ip,
 		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)hypercall_exit);
 }
 
-/* ---- MMIO that waits ---------------------------------------------------- */
+/* ---- accesses that wait ------------------------------------------------- */
 
-/* A plain store changed nothing but RIP, so it can be done again. */
-static bool only_rip_changed(const struct kvm_vcpu *vcpu, const unsigned long *old)
+static __always_inline bool in_gate(const struct portal_vm *vm, u32 bus, u64 addr)
 {
-	unsigned long len = vcpu->arch.regs[VCPU_REGS_RIP] - old[VCPU_REGS_RIP];
-
-	return len - 1 < 15 && !memcmp(vcpu->arch.regs, old, VCPU_REGS_RIP * sizeof(*old));
-}
-
-static void rip_restore(struct kvm_vcpu *vcpu, unsigned long rip)
-{
-	vcpu->arch.regs[VCPU_REGS_RIP] = rip;
-	__set_bit(VCPU_REGS_RIP, (unsigned long *)&vcpu->arch.regs_avail);
-	__set_bit(VCPU_REGS_RIP, (unsigned long *)&vcpu->arch.regs_dirty);
-}
-
-static int access_run(struct portal_vcpu *pv, gpa_t gpa, u64 error_code, void *insn, int insn_len)
-{
-	struct kvm_vcpu *vcpu = pv->arch;
-	unsigned long old[VCPU_REGS_RIP + 1];
-	bool can_restart, executed;
-	int ret;
-
-	kvm_call(kvm_get_linear_rip)(vcpu);	/* brings RIP into regs[] */
-	memcpy(old, vcpu->arch.regs, sizeof(old));
-	/* the device's own callbacks are in portal_srcu again */
-	portal_leave(pv);
-	ret = kvm_call(kvm_mmu_page_fault)(vcpu, gpa, error_code, insn, insn_len);
-	portal_reenter(pv);
-	can_restart = ret == 1 && only_rip_changed(vcpu, old);
-	executed = ret != 1 || vcpu->arch.regs[VCPU_REGS_RIP] != old[VCPU_REGS_RIP];
-	if (portal_region_after(pv, can_restart, executed) == PORTAL_RESTART)
-		rip_restore(vcpu, old[VCPU_REGS_RIP]);
-	return ret;
-}
-
-static noinline int page_fault_exit(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code, void *insn,
-				    int insn_len)
-{
-	/* nested paging and EPT violations say which way; a misconfiguration does not */
-	bool known = error_code & ~(u64)PFERR_RSVD_MASK;
-	bool write = error_code & PFERR_WRITE_MASK;
-	struct portal_region *region = NULL;
-	int idx = srcu_read_lock(&portal_srcu), ret;
-	struct portal_vcpu *pv = NULL;
-	struct portal_vm *vm;
-
-	vm = portal_vm_find(vcpu->kvm);
-	if (vm && !READ_ONCE(vm->gone))
-		region = portal_region_find(vm, PORTAL_BUS_MMIO, gpa);
-	if (region)
-		pv = portal_vcpu_get(vm, vcpu->vcpu_idx, vcpu);
-	if (!pv || (!known && !portal_region_guess(pv, region, gpa - region->gpa, &write))) {
-		foreign_enter(idx);
-		ret = kvm_call(kvm_mmu_page_fault)(vcpu, gpa, error_code, insn, insn_len);
-		idx = foreign_exit();
-		goto out_unlock;
-	}
-	pv->srcu_idx = idx;
-	if (portal_region_before(pv, region, gpa - region->gpa, write) == PORTAL_RESTART)
-		ret = 1;
-	else
-		ret = access_run(pv, gpa, error_code, insn, insn_len);
-	idx = pv->srcu_idx;
-out_unlock:
-	srcu_read_unlock(&portal_srcu, idx);
-	return ret;
+	return addr >= READ_ONCE(vm->gate_first[bus]) && addr <= READ_ONCE(vm->gate_last[bus]);
 }
 
 static void notrace page_fault_handler(unsigned long ip, unsigned long parent_ip,
@@ -223,10 +160,30 @@ static void notrace page_fault_handler(unsigned long ip, unsigned long parent_ip
 		return;
 	preempt_disable_notrace();
 	vm = vm_look(vcpu->kvm);
-	ours = vm && gpa >= READ_ONCE(vm->gate_first) && gpa <= READ_ONCE(vm->gate_last);
+	ours = vm && in_gate(vm, PORTAL_BUS_MMIO, gpa);
 	preempt_enable_notrace();
 	if (ours)
-		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)page_fault_exit);
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)portal_exit_page_fault);
+}
+
+static void notrace pio_handler(unsigned long ip, unsigned long parent_ip,
+				struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct kvm_vcpu *vcpu = (void *)portal_ftrace_arg(fregs, 0);
+	u16 port = portal_ftrace_arg(fregs, 2);
+	struct portal_vm *vm;
+	bool ours;
+
+	/* of a protected guest the instruction is over: it cannot come again */
+	if (in_guest_mode(vcpu) || vcpu->arch.guest_state_protected ||
+	    within_module(parent_ip, THIS_MODULE))
+		return;
+	preempt_disable_notrace();
+	vm = vm_look(vcpu->kvm);
+	ours = vm && in_gate(vm, PORTAL_BUS_PIO, port);
+	preempt_enable_notrace();
+	if (ours)
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)portal_exit_pio);
 }
 
 /* ---- the VM's file closes ------------------------------------------------ */
@@ -266,6 +223,7 @@ static struct {
 	GATE(PORTAL_GATE_HYPERCALL, "kvm_emulate_hypercall", hypercall_handler,
 	     FTRACE_OPS_FL_IPMODIFY),
 	GATE(PORTAL_GATE_MMIO, "kvm_mmu_page_fault", page_fault_handler, FTRACE_OPS_FL_IPMODIFY),
+	GATE(PORTAL_GATE_PIO, "kvm_fast_pio", pio_handler, FTRACE_OPS_FL_IPMODIFY),
 	GATE(PORTAL_GATE_RELEASE, "kvm_vm_release", release_handler, 0),
 };
 

@@ -43,6 +43,11 @@ static void mock_wake(struct portal_vcpu *pv)
 	wake_up(&vcpu->wait);
 }
 
+static u64 mock_rip(struct portal_vcpu *pv)
+{
+	return 0;
+}
+
 static int mock_gate(struct portal_vm *vm, enum portal_gate gate, bool on)
 {
 	return 0;
@@ -122,6 +127,7 @@ static void mock_release(struct portal_vm *vm)
 static const struct portal_vm_ops mock_ops = {
 	.park = mock_park,
 	.wake = mock_wake,
+	.rip = mock_rip,
 	.gate = mock_gate,
 	.bus_add = mock_bus_add,
 	.bus_del = mock_bus_del,
@@ -189,7 +195,7 @@ static enum portal_step mock_mmio(struct portal_vcpu *pv, struct portal_mock_acc
 {
 	u32 bus = arg->kind == PORTAL_KIND_PIO ? PORTAL_BUS_PIO : PORTAL_BUS_MMIO;
 	bool write = arg->flags & PORTAL_MOCK_F_WRITE;
-	bool gated = bus == PORTAL_BUS_MMIO && !(arg->flags & PORTAL_MOCK_F_NOGATE);
+	bool gated = !(arg->flags & PORTAL_MOCK_F_NOGATE);
 	struct portal_region *region = portal_region_find(pv->vm, bus, arg->addr);
 	enum portal_step step = PORTAL_RETIRE;
 	u32 offset;

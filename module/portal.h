@@ -63,6 +63,9 @@ struct portal_vm;
 #define PORTAL_HOLD_NS		(10ULL * NSEC_PER_SEC)
 #define PORTAL_SYNC_SLOTS	64
 #define PORTAL_SYNC_NS		(30ULL * NSEC_PER_SEC)
+#define PORTAL_WAITS		8
+#define PORTAL_PATIENCE_NS	(10ULL * NSEC_PER_MSEC)
+#define PORTAL_MAX_BELLS	64
 
 /* What the guest's instruction does next. */
 enum portal_step {
@@ -74,6 +77,7 @@ enum portal_step {
 enum portal_gate {
 	PORTAL_GATE_HYPERCALL,
 	PORTAL_GATE_MMIO,
+	PORTAL_GATE_PIO,
 	PORTAL_GATE_RELEASE,
 	PORTAL_GATE_NR,
 };
@@ -94,6 +98,7 @@ struct portal_stats {
  * struct portal_vm_ops - what a VM must be able to do; KVM or the mock
  * @park: sleep until woken, a guest interrupt or a signal; may return early
  * @wake: end @park of a vCPU, now or its next one; atomic context
+ * @rip: address of the instruction under way, 0 if unknown
  * @gate: start or stop to see a kind of access of this VM
  * @bus_add: let the accesses of a region reach region.c; checks overlaps
  * @bus_del: the reverse; afterwards nobody is in the region's callbacks
@@ -109,6 +114,7 @@ struct portal_stats {
 struct portal_vm_ops {
 	void (*park)(struct portal_vcpu *pv);
 	void (*wake)(struct portal_vcpu *pv);
+	u64 (*rip)(struct portal_vcpu *pv);
 	int (*gate)(struct portal_vm *vm, enum portal_gate gate, bool on);
 	int (*bus_add)(struct portal_region *region);
 	void (*bus_del)(struct portal_region *region);
@@ -149,6 +155,7 @@ struct portal_sync {
  * @mn: tells when @mm goes
  * @gone: VMM or VM is dead, or is being detached
  * @hello: the guest made its handshake
+ * @eagain: and it knows what -PORTAL_EAGAIN is
  * @unhashed: out of the table; under portal_vms_mutex
  * @watched: @closed can be believed
  * @closed: the VM's file is closed: KVM takes no irqfds any more
@@ -168,7 +175,7 @@ struct portal_sync {
  * @regions: regions of all clients; SRCU, changed under @hooks_lock
  * @hc_first: no hook below it, for the quick look
  * @hc_last: no hook above it
- * @gate_first: no region to wait for below it
+ * @gate_first: by bus, no region to wait for below it
  * @gate_last: nor above it
  * @nr_parked: threads asleep outside portal_srcu
  * @parked_wq: @nr_parked became 0
@@ -182,7 +189,7 @@ struct portal_vm {
 	struct mm_struct *mm;
 	struct mmu_notifier mn;
 	bool gone;
-	bool hello;
+	bool hello, eagain;
 	struct rcu_head rcu;
 	bool unhashed, released;
 	bool watched, closed;
@@ -204,13 +211,25 @@ struct portal_vm {
 	struct list_head hooks;
 	struct list_head regions;
 	u32 hc_first, hc_last;
-	u64 gate_first, gate_last;
+	u64 gate_first[PORTAL_BUS_PIO + 1], gate_last[PORTAL_BUS_PIO + 1];
 
 	atomic_t nr_parked;
 	wait_queue_head_t parked_wq;
 	wait_queue_head_t inplace_wq;
 
 	struct portal_stats stats;
+};
+
+/**
+ * struct portal_wait - a wait for head that restarted instructions go on with
+ * @key: what is waited for; NULL: free
+ * @pos: and up to where
+ * @deadline: since the first execution
+ */
+struct portal_wait {
+	const void *key;
+	u64 pos;
+	u64 deadline;
 };
 
 /**
@@ -223,12 +242,11 @@ struct portal_vm {
  * @fence_pos: until head is there
  * @fence_deadline: and not longer; 0 if it does not wait
  * @fence_node: in portal_queue.fences
- * @wait_key: what the restarted instruction waits for
- * @wait_pos: and up to where
- * @wait_deadline: since its first execution
+ * @waits: what instructions wait for; one per level of interrupted ones
  * @calls: calls made by this vCPU, oldest first; under portal_vm.lock
  * @posted: region of the SYNC write that the access made, with @sync
- * @has_read: the access read the region before it wrote
+ * @once: the access did what a second execution would do again
+ * @fenced: region whose earlier writes were waited for before the access
  * @answered: call that was answered before the access, which has not taken it
  */
 struct portal_vcpu {
@@ -242,15 +260,14 @@ struct portal_vcpu {
 	u64 fence_pos;
 	u64 fence_deadline;
 	struct list_head fence_node;
-	u64 wait_deadline;
-	u64 wait_pos;
-	const void *wait_key;
+	struct portal_wait waits[PORTAL_WAITS];
 	struct list_head calls;
 	u32 nr_calls;
 	struct portal_target *posted;
 	struct portal_sync sync;
 	struct portal_call *answered;
-	bool has_read;
+	bool once;
+	const struct portal_region *fenced;
 };
 
 /**
@@ -338,7 +355,9 @@ enum portal_call_state {
  * @vcpu_node: in portal_vcpu.calls of the creator
  * @queue_node: in portal_queue.calls; under portal_queue.lock too
  * @waiter: vCPU that sleeps for it
+ * @patience: when that vCPU has waited enough, 0 if it waits to the end
  * @target: its hook or region, also an identity; not followed after it died
+ * @rip: address of a register access's instruction
  * @pos: ring position while QUEUED
  */
 struct portal_call {
@@ -350,8 +369,10 @@ struct portal_call {
 	enum portal_call_state state;
 	struct portal_vcpu *creator;
 	struct portal_vcpu *waiter;
+	u64 patience;
 	struct portal_queue *queue;
 	const struct portal_target *target;
+	u64 rip;
 	u64 pos;
 	u64 deadline;
 	u64 timeout_value;
@@ -370,7 +391,9 @@ struct portal_call {
  * @head: consumed up to here, as last believed
  * @seen: the owner has looked at entries before it
  * @calls: unanswered calls of this queue
+ * @bells: doorbells that wait for room
  * @fences: vCPUs that wait for @head
+ * @backlog: doorbells and calls that wait for room
  * @epoch: number of the ownership
  * @owned: an owner's fd is open
  * @failed: nobody took it over in time, or @orphan is FAIL
@@ -392,8 +415,9 @@ struct portal_queue {
 	u32 ring_flags;
 	u64 tail, head, seen;
 	struct list_head calls;
+	struct list_head bells;
 	struct list_head fences;
-	u32 backlog;
+	u32 backlog, nr_bells;
 	u32 epoch;
 	bool owned, failed, dead;
 	struct delayed_work orphan_work;
@@ -521,12 +545,19 @@ bool portal_region_guess(struct portal_vcpu *pv, const struct portal_region *reg
 			 bool *write);
 struct portal_region *portal_region_find(struct portal_vm *vm, u32 bus, u64 addr);
 
+/* doorbell.c */
+void portal_doorbell_ring(struct portal_vcpu *pv, struct portal_region *region,
+			  struct portal_request *req);
+void portal_bells_refill(struct portal_queue *queue, bool (*have_room)(struct portal_queue *, u32));
+void portal_bells_drop(struct portal_queue *queue, const struct portal_region *region);
+
 /* request.c */
 void portal_request_init(struct portal_request *req, struct portal_vcpu *pv,
 			 const struct portal_target *t, u32 kind);
 struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_target *t,
-				    const struct portal_request *key);
+				    const struct portal_request *key, u64 rip);
 bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inplace);
+bool portal_call_try(struct portal_vcpu *pv, struct portal_call *call, bool *again);
 void portal_call_retire(struct portal_vm *vm, struct portal_call *call);
 void portal_call_put(struct portal_call *call);
 void portal_call_finish(struct portal_call *call, u32 action, u64 value, u32 error);

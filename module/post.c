@@ -133,6 +133,7 @@ static void refill(struct portal_queue *queue)
 
 	spin_lock(&vm->lock);
 	spin_lock(&queue->lock);
+	portal_bells_refill(queue, have_room);
 	list_for_each_entry(call, &queue->calls, queue_node) {
 		if (call->state != PORTAL_CALL_NEW)
 			continue;
@@ -242,7 +243,7 @@ static bool fence_open(struct portal_vcpu *pv)
 {
 	/* in place, the bus keeps the region until we are out */
 	return READ_ONCE(pv->vm->gone) || READ_ONCE(pv->fence_t->dead) ||
-	       ktime_get_ns() >= pv->wait_deadline ||
+	       ktime_get_ns() >= pv->fence_deadline ||
 	       portal_fence_passed(pv, pv->fence_q, pv->fence_pos);
 }
 
@@ -258,6 +259,34 @@ static void fence_sleep(struct portal_vcpu *pv, bool inplace)
 	wait_event_killable_timeout(vm->inplace_wq, fence_open(pv),
 				    nsecs_to_jiffies(PORTAL_MAX_TIMEOUT_NS));
 	portal_reenter(pv);
+}
+
+/*
+ * A wait keeps its deadline when it is interrupted, also by a handler in the
+ * guest that waits itself. One that nobody came back to is long over.
+ */
+static struct portal_wait *wait_get(struct portal_vcpu *pv, const void *key, u64 pos, u64 timeout)
+{
+	struct portal_wait *w, *slot = &pv->waits[0];
+	u64 now = ktime_get_ns();
+
+	for (w = pv->waits; w < pv->waits + PORTAL_WAITS; w++) {
+		if (w->key == key && w->pos == pos && now < w->deadline + PORTAL_SYNC_NS)
+			return w;
+		if (slot->key && (!w->key || w->deadline < slot->deadline))
+			slot = w;
+	}
+	*slot = (struct portal_wait){ .key = key, .pos = pos, .deadline = now + timeout };
+	return slot;
+}
+
+static void wait_end(struct portal_vcpu *pv, const void *key, u64 pos)
+{
+	struct portal_wait *w;
+
+	for (w = pv->waits; w < pv->waits + PORTAL_WAITS; w++)
+		if (w->key == key && w->pos == pos)
+			w->key = NULL;
 }
 
 /**
@@ -276,13 +305,13 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 {
 	struct portal_queue *queue = t->queue;
 	struct portal_vm *vm = pv->vm;
+	struct portal_wait *wait;
 	bool passed;
 
-	if (pv->wait_key != key || pv->wait_pos != pos) {
-		pv->wait_key = key;
-		pv->wait_pos = pos;
-		pv->wait_deadline = ktime_get_ns() + t->timeout_ns;
-	} else if (ktime_get_ns() >= pv->wait_deadline) {
+	if (portal_fence_passed(pv, queue, pos))
+		goto out_passed;
+	wait = wait_get(pv, key, pos, t->timeout_ns);
+	if (ktime_get_ns() >= wait->deadline) {
 		atomic64_inc(&vm->stats.timeouts);
 		goto out_passed;
 	}
@@ -303,9 +332,9 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 		goto out_passed;
 
 	if (!passed) {
-		WRITE_ONCE(pv->fence_deadline, pv->wait_deadline);
+		WRITE_ONCE(pv->fence_deadline, wait->deadline);
 		spin_lock(&vm->lock);
-		portal_timeout_arm(vm, pv->wait_deadline);
+		portal_timeout_arm(vm, wait->deadline);
 		spin_unlock(&vm->lock);
 		fence_sleep(pv, inplace);
 		WRITE_ONCE(pv->fence_deadline, 0);
@@ -322,7 +351,7 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 	if (passed)
 		goto out_passed;
 	if (inplace) {
-		if (ktime_get_ns() >= pv->wait_deadline)
+		if (ktime_get_ns() >= wait->deadline)
 			atomic64_inc(&vm->stats.timeouts);
 		goto out_passed;	/* or killed: nothing will come */
 	}
@@ -330,6 +359,6 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 	return false;
 
 out_passed:
-	pv->wait_key = NULL;
+	wait_end(pv, key, pos);
 	return true;
 }

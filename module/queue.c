@@ -73,6 +73,7 @@ static struct portal_queue *queue_alloc(struct portal_client *client,
 	queue->hold_ns = arg->hold_ns ?: PORTAL_HOLD_NS;
 	spin_lock_init(&queue->lock);
 	INIT_LIST_HEAD(&queue->calls);
+	INIT_LIST_HEAD(&queue->bells);
 	INIT_LIST_HEAD(&queue->fences);
 	INIT_DELAYED_WORK(&queue->orphan_work, orphan_work);
 	INIT_DELAYED_WORK(&queue->cmd_work, portal_uring_work);
@@ -272,6 +273,7 @@ void portal_queue_kill(struct portal_queue *queue)
 					     queue->tail - queue->cmd_seen : -ENODEV);
 	spin_unlock(&queue->lock);
 	portal_calls_cancel(vm, NULL, queue, PORTAL_ENODEV);
+	portal_bells_drop(queue, NULL);
 	portal_queue_consumed(queue);
 	wake_up_interruptible_all(&queue->wait);
 }

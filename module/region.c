@@ -195,10 +195,15 @@ static void region_link(struct portal_region *region, bool link)
 	mutex_unlock(&vm->hooks_lock);
 }
 
-/* MMIO that must wait does so in front of the emulator. */
-static bool wants_gate(const struct portal_region *region)
+/* What must wait does so in front of the emulator. */
+static int region_gate(struct portal_region *region, bool on)
 {
-	return region->gated && region->bus_nr == PORTAL_BUS_MMIO;
+	struct portal_vm *vm = region->client->vm;
+
+	if (!region->gated)
+		return 0;
+	return vm->ops->gate(vm, region->bus_nr == PORTAL_BUS_PIO ? PORTAL_GATE_PIO :
+								    PORTAL_GATE_MMIO, on);
 }
 
 int portal_region_ioctl_add(struct portal_vm_file *vf, struct portal_region_add *arg)
@@ -234,11 +239,9 @@ int portal_region_ioctl_add(struct portal_vm_file *vf, struct portal_region_add 
 		goto out_unlock;
 	}
 	region->shadow_off = PORTAL_MMAP_OFF(PORTAL_MMAP_SHADOW, region->t.id);
-	if (wants_gate(region)) {
-		ret = vm->ops->gate(vm, PORTAL_GATE_MMIO, true);
-		if (ret)
-			goto out_erase;
-	}
+	ret = region_gate(region, true);
+	if (ret)
+		goto out_erase;
 	/* in the list first: on the bus, an access may come at once */
 	region_link(region, true);
 	ret = vm->ops->bus_add(region);
@@ -254,8 +257,7 @@ int portal_region_ioctl_add(struct portal_vm_file *vf, struct portal_region_add 
 out_unlink:
 	region_link(region, false);
 	portal_target_kill(vm, &region->t);
-	if (wants_gate(region))
-		vm->ops->gate(vm, PORTAL_GATE_MMIO, false);
+	region_gate(region, false);
 out_erase:
 	xa_erase(&client->regions, region->t.id);
 out_unlock:
@@ -283,8 +285,8 @@ void portal_region_remove(struct portal_region *region)
 	vm->ops->bus_del(region);
 	synchronize_srcu(&portal_srcu);
 	portal_syncs_forget(vm, region);	/* a later one may be at the same place */
-	if (wants_gate(region))
-		vm->ops->gate(vm, PORTAL_GATE_MMIO, false);
+	portal_bells_drop(region->t.queue, region);
+	region_gate(region, false);
 	portal_region_put(region);
 }
 

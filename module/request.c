@@ -37,23 +37,24 @@ static u64 call_hash(const struct portal_request *r)
 
 /* Is @call what the instruction asks for? Without an id, a vCPU has one call. */
 static bool call_matches(const struct portal_call *call, const struct portal_target *t,
-			 const struct portal_request *key)
+			 const struct portal_request *key, u64 rip)
 {
 	const struct portal_request *r = &call->req;
 
 	return call->target == t && r->kind == key->kind && r->addr == key->addr &&
+	       call->rip == rip &&
 	       r->call_id == key->call_id && (key->call_id || r->vcpu == key->vcpu) &&
 	       !memcmp(r->data, key->data, sizeof(r->data));
 }
 
 static struct portal_call *call_find(struct portal_vm *vm, const struct portal_target *t,
-				     const struct portal_request *key)
+				     const struct portal_request *key, u64 rip)
 {
 	struct portal_call *call;
 
 	lockdep_assert_held(&vm->lock);
 	hash_for_each_possible(vm->calls, call, node, call_hash(key))
-		if (call_matches(call, t, key))
+		if (call_matches(call, t, key, rip))
 			return call;
 	return NULL;
 }
@@ -97,19 +98,21 @@ static void call_make_room(struct portal_vm *vm, struct portal_vcpu *pv)
  * @pv: the vCPU
  * @t: its hook or region
  * @key: the request to make, which is also what to look for
+ * @rip: where the instruction is, if it has no call id: one in an interrupt
+ *	handler that interrupted it is another one
  *
  * Context: the vCPU's thread, in portal_srcu.
  * Return: a referenced call, or an ERR_PTR: -ENOMEM, -ENODEV (@t is going).
  */
 struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_target *t,
-				    const struct portal_request *key)
+				    const struct portal_request *key, u64 rip)
 {
 	struct portal_vm *vm = pv->vm;
 	struct portal_call *call, *new;
 	int ret;
 
 	spin_lock(&vm->lock);
-	call = call_find(vm, t, key);
+	call = call_find(vm, t, key, rip);
 	if (call)
 		refcount_inc(&call->ref);
 	spin_unlock(&vm->lock);
@@ -124,6 +127,7 @@ struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_
 	new->queue = t->queue;
 	kref_get(&new->queue->ref);
 	new->target = t;
+	new->rip = rip;
 	new->on_timeout = t->on_timeout;
 	new->timeout_value = t->timeout_value;
 	new->req = *key;
@@ -198,6 +202,42 @@ bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inp
 	if (!done)
 		atomic64_inc(&vm->stats.restarts);
 	return done;
+}
+
+/**
+ * portal_call_try - as portal_call_wait(), but for PORTAL_PATIENCE_NS at most
+ * @pv: the vCPU
+ * @call: referenced
+ * @again: (out) that time is over: let the guest do something else meanwhile
+ *
+ * Restarts for interrupts and signals do not start it anew: a guest whose timer
+ * ticks would never get there.
+ *
+ * Return: true if the answer is there.
+ */
+bool portal_call_try(struct portal_vcpu *pv, struct portal_call *call, bool *again)
+{
+	struct portal_vm *vm = pv->vm;
+	u64 now = ktime_get_ns();
+
+	*again = false;
+	spin_lock(&vm->lock);
+	if (!call->patience)
+		call->patience = now + PORTAL_PATIENCE_NS;
+	else if (now >= call->patience)
+		*again = call->state != PORTAL_CALL_DONE;
+	if (!*again)
+		portal_timeout_arm(vm, call->patience);
+	spin_unlock(&vm->lock);
+	if (!*again && portal_call_wait(pv, call, false))
+		return true;
+
+	spin_lock(&vm->lock);
+	*again = *again || ktime_get_ns() >= call->patience;
+	if (*again)
+		call->patience = 0;
+	spin_unlock(&vm->lock);
+	return false;
 }
 
 /**
@@ -361,6 +401,12 @@ void portal_timeout_work(struct work_struct *work)
 	hash_for_each_safe(vm->ids, bkt, tmp, call, id_node) {
 		if (call->state == PORTAL_CALL_DONE && call->req.call_id)
 			continue;	/* only its own guest asks for it by that id */
+		if (call->waiter && call->patience) {
+			if (call->patience <= now)
+				vm->ops->wake(call->waiter);
+			else if (!next || call->patience < next)
+				next = call->patience;
+		}
 		if (call->deadline > now) {
 			if (!next || call->deadline < next)
 				next = call->deadline;

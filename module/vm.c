@@ -282,24 +282,28 @@ void portal_vm_wake_all(struct portal_vm *vm)
 void portal_vm_bounds(struct portal_vm *vm)
 {
 	u32 hc_first = PORTAL_HC_HELLO, hc_last = PORTAL_HC_HELLO;
-	u64 gate_first = U64_MAX, gate_last = 0;
+	u64 first[PORTAL_BUS_PIO + 1] = { U64_MAX, U64_MAX }, last[PORTAL_BUS_PIO + 1] = { };
 	struct portal_region *region;
 	struct portal_hook *hook;
+	u32 bus;
 
 	list_for_each_entry(hook, &vm->hooks, node) {
 		hc_first = min(hc_first, hook->first);
 		hc_last = max(hc_last, hook->last);
 	}
 	list_for_each_entry(region, &vm->regions, node) {
-		if (!region->gated || region->bus_nr != PORTAL_BUS_MMIO)
+		bus = region->bus_nr;
+		if (!region->gated)
 			continue;
-		gate_first = min(gate_first, region->gpa);
-		gate_last = max(gate_last, region->gpa + region->len - 1);
+		first[bus] = min(first[bus], region->gpa);
+		last[bus] = max(last[bus], region->gpa + region->len - 1);
 	}
 	WRITE_ONCE(vm->hc_first, hc_first);
 	WRITE_ONCE(vm->hc_last, hc_last);
-	WRITE_ONCE(vm->gate_first, gate_first);
-	WRITE_ONCE(vm->gate_last, gate_last);
+	for (bus = 0; bus <= PORTAL_BUS_PIO; bus++) {
+		WRITE_ONCE(vm->gate_first[bus], first[bus]);
+		WRITE_ONCE(vm->gate_last[bus], last[bus]);
+	}
 }
 
 /**

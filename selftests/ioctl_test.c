@@ -100,7 +100,7 @@ TEST_F(ioctl, info_tells_features_and_limits)
 	EXPECT_EQ(PORTAL_API_VERSION, info.out_api_version);
 	EXPECT_EQ(0, info.out_errata);
 	EXPECT_NE(0, info.out_features & PORTAL_FEAT_HYPERCALL);
-	EXPECT_EQ(0, info.out_features & ~(((PORTAL_FEAT_URING_CANCEL << 1) - 1) |
+	EXPECT_EQ(0, info.out_features & ~(((PORTAL_FEAT_GATE_PIO << 1) - 1) |
 					   PORTAL_FEAT_MOCK));
 	EXPECT_LE(1, info.out_vms);
 	EXPECT_GT(0x5a5a5a5a, info.out_max_queues);

@@ -4,8 +4,9 @@
  *
  * A call may take as long as the host wants. The instruction is restartable:
  * while the host has no answer this vCPU still takes interrupts, and after
- * each of them executes the instruction again, maybe on another vCPU. The call
- * id tells the host that it is still the same call.
+ * each of them executes the instruction again, maybe on another vCPU. After a
+ * while the host says "repeat", and other tasks get the vCPU in between. The
+ * call id tells the host that it is still the same call.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -13,6 +14,7 @@
 #include <linux/delay.h>
 #include <linux/export.h>
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/sched.h>
 #include <linux/string.h>
 #include <asm/alternative.h>
@@ -31,8 +33,8 @@
 #define KVM_NO_SUCH_CALL	(-1000)
 /* the highest errno of x86 Linux, EHWPOISON */
 #define PORTAL_LAST_ERRNO	133
-/* retries after -PORTAL_EAGAIN before we start to sleep between them */
-#define PORTAL_FAST_RETRIES	8
+/* longest sleep between two tries of a call */
+#define PORTAL_MAX_PAUSE_US	10000
 
 /*
  * Nothing but this number separates our calls, so it must not come back while
@@ -61,10 +63,25 @@ static u64 hypercall(u32 nr, u32 id, u64 a0, u64 a1, u64 a2, u64 a3)
 	return ret;
 }
 
+/*
+ * -PORTAL_EAGAIN: the host has had this vCPU for some 10 ms, or cannot wait at
+ * all. In proportion to how long the call takes, others may have it now: a
+ * parked hypercall looks to the scheduler like a task that computes.
+ */
+static void pause_between_tries(ktime_t start)
+{
+	s64 us = min_t(s64, ktime_us_delta(ktime_get(), start) / 4, PORTAL_MAX_PAUSE_US);
+
+	if (us < 20)
+		cond_resched();
+	else
+		usleep_range(us, us + us / 4);
+}
+
 static s64 hypercall_retry(u32 nr, u64 a0, u64 a1, u64 a2, u64 a3)
 {
 	u32 id = atomic_inc_return(&portal_call_id);
-	unsigned int tries = 0;
+	ktime_t start = ktime_get();
 	s64 ret;
 
 	might_sleep();
@@ -73,14 +90,8 @@ static s64 hypercall_retry(u32 nr, u64 a0, u64 a1, u64 a2, u64 a3)
 	 * Not killable: the call is open in the host until it is answered, and
 	 * most callers own something that the host uses meanwhile.
 	 */
-	while ((ret = hypercall(nr, id, a0, a1, a2, a3)) == -PORTAL_EAGAIN) {
-		if (tries < PORTAL_FAST_RETRIES) {
-			tries++;
-			cond_resched();
-		} else {
-			usleep_range(20, 100);
-		}
-	}
+	while ((ret = hypercall(nr, id, a0, a1, a2, a3)) == -PORTAL_EAGAIN)
+		pause_between_tries(start);
 	return ret;
 }
 

@@ -478,8 +478,9 @@ TEST_F(mmio, ports)
 		ASSERT_TRUE(queue_next(&g->q, &req));
 		EXPECT_EQ(11 + i, req.data[0]);
 	}
-	/* the port nobody has is the VMM's: this one ends the run */
-	WAIT_UNTIL(guest_ended(g));
+	ASSERT_EQ(0, guest_join(g));
+	EXPECT_EQ(1, g->vmm_pio);
+	EXPECT_EQ(VMM_VALUE, g->value[2]);
 	EXPECT_EQ(0xcafe, g->value[0]);
 	EXPECT_EQ(0xbeef, g->value[1]);
 }

@@ -16,6 +16,7 @@
 #define SERVICE		PORTAL_HC_SERVICE(0)
 #define MMIO_GPA	0xd0000000ULL	/* also the guest's virtual address */
 #define VMM_VALUE	0xeeU		/* each byte of a read the VMM answers */
+#define UCALL_PIO_PORT	0x1000	/* LIBKVM's */
 #define MAX_REPORTS	64
 #define RAM_PAGES	256
 
@@ -30,8 +31,9 @@ struct guest {
 	bool started, ticking;
 	int tid;
 	int eintr;		/* KVM_RUN was left for a signal */
-	int vmm_mmio;		/* accesses that reached the VMM */
+	int vmm_mmio, vmm_pio;	/* accesses that reached the VMM */
 	__u64 vmm_addr;		/* of the last one */
+	__u64 vmm_len, vmm_data;
 	int ended;		/* 1: guest_code() returned, -1: it failed */
 	char failure[200];
 	int nr;			/* values it reported */
@@ -144,6 +146,22 @@ static inline void guest_ucall(struct guest *g)
 	__atomic_store_n(&g->ended, ended, __ATOMIC_RELEASE);
 }
 
+/* A port that no region has. */
+static inline void guest_vmm_pio(struct guest *g)
+{
+	struct kvm_run *run = g->vcpu->run;
+	void *data = (char *)run + run->io.data_offset;
+
+	g->vmm_addr = run->io.port;
+	g->vmm_len = run->io.size;
+	g->vmm_data = 0;
+	if (run->io.direction == KVM_EXIT_IO_IN)
+		memset(data, VMM_VALUE, run->io.size * run->io.count);
+	else
+		memcpy(&g->vmm_data, data, run->io.size);
+	__atomic_add_fetch(&g->vmm_pio, run->io.count, __ATOMIC_RELEASE);
+}
+
 /* The VMM's loop. */
 static inline void *guest_main(void *arg)
 {
@@ -166,9 +184,18 @@ static inline void *guest_main(void *arg)
 		switch (run->exit_reason) {
 		case KVM_EXIT_MMIO:
 			g->vmm_addr = run->mmio.phys_addr;
+			g->vmm_len = run->mmio.len;
+			if (run->mmio.is_write)
+				memcpy(&g->vmm_data, run->mmio.data, sizeof(g->vmm_data));
 			__atomic_add_fetch(&g->vmm_mmio, 1, __ATOMIC_RELEASE);
 			if (!run->mmio.is_write)
 				memset(run->mmio.data, VMM_VALUE, sizeof(run->mmio.data));
+			break;
+		case KVM_EXIT_IO:
+			if (run->io.port == UCALL_PIO_PORT)
+				guest_ucall(g);
+			else
+				guest_vmm_pio(g);
 			break;
 		case KVM_EXIT_INTR:
 			break;

@@ -77,7 +77,7 @@ struct portal_info {
 #define PORTAL_FEAT_HYPERCALL		(1ULL << 0)
 #define PORTAL_FEAT_MMIO		(1ULL << 1)
 #define PORTAL_FEAT_PIO			(1ULL << 2)
-/* FENCED, SYNC and CALL wait before the emulator, restartable */
+/* MMIO: FENCED, SYNC and CALL wait before the emulator, restartable */
 #define PORTAL_FEAT_GATE		(1ULL << 3)
 #define PORTAL_FEAT_IRQ_GSI		(1ULL << 4)
 #define PORTAL_FEAT_IRQ_MSI		(1ULL << 5)
@@ -86,6 +86,8 @@ struct portal_info {
 #define PORTAL_FEAT_URING		(1ULL << 8)
 /* a parked uring_cmd can be cancelled (else it ends after 1 s by ETIME) */
 #define PORTAL_FEAT_URING_CANCEL	(1ULL << 9)
+/* as PORTAL_FEAT_GATE for ports; string I/O waits in the access */
+#define PORTAL_FEAT_GATE_PIO		(1ULL << 10)
 /* test build: PORTAL_MOCK_* ioctls exist */
 #define PORTAL_FEAT_MOCK		(1ULL << 63)
 	__aligned_u64 out_errata;
@@ -207,7 +209,8 @@ enum portal_action {
 
 /* What happens to a posted request when the ring is full. */
 enum portal_policy {
-	PORTAL_POLICY_BLOCK = 0,	/* hold the vCPU, bounded, then drop and count */
+	PORTAL_POLICY_BLOCK = 0,	/* hold the vCPU, bounded, then drop and count;
+					 * but not for a doorbell, which see */
 	PORTAL_POLICY_DROP = 1,		/* drop and count at once */
 };
 
@@ -285,7 +288,9 @@ enum portal_bus {
  *	page and posts only when it was 0 (the consumer takes the count by an
  *	atomic exchange with 0 *before* it works); with PORTAL_RANGE_F_EVENTFD
  *	the eventfd is signalled and nothing is posted. Never makes the guest
- *	wait for a reader.
+ *	wait: with the ring full and PORTAL_POLICY_BLOCK it waits for room in
+ *	the kernel, one with the same value as another that waits being that
+ *	other; beyond 64 of them in a queue it is dropped and counted.
  * @PORTAL_ATTR_SYNC: read: as FENCED. write: retires only when the plugin has
  *	consumed it.
  * @PORTAL_ATTR_CALL: read: the plugin computes the value, the vCPU is parked.

@@ -26,9 +26,15 @@
  *
  * The call id is any number that no other unfinished call of this VM uses. The
  * instruction may be interrupted and restarted, on another vCPU too: host and
- * guest know the call by its number, arguments and id. Where restarting is
- * impossible (SEV-ES) the host answers -PORTAL_EAGAIN: repeat the same call
- * with the same id. Do not call in an interrupt shadow (right after STI).
+ * guest know the call by its number, arguments and id. Do not call in an
+ * interrupt shadow (right after STI).
+ *
+ * To a guest that announced PORTAL_GUEST_F_EAGAIN in HELLO the host answers
+ * -PORTAL_EAGAIN when a call has waited for 10 to 20 ms, so that the vCPU can do
+ * something else meanwhile, and where restarting is impossible (SEV-ES) at
+ * once, to any guest. The call goes on: repeat it with the same number,
+ * arguments and id, after a while, until there is another answer. RAW hooks
+ * answer -PORTAL_EAGAIN only where restarting is impossible.
  *
  * Nothing but HELLO is served before HELLO: a Hyper-V guest leaves RAX
  * undefined in its own hypercalls. HELLO ends every call that is still open,

@@ -171,8 +171,7 @@ static bool check(struct __test_metadata *_metadata, FIXTURE_DATA(access) *self,
 	waits = calls + (posted && (reg == SYNC || reg == CALL));
 	if (behind_a_write)
 		waits += reg == SYNC || reg == CALL || (reg == FENCED && reads(op.insn));
-	/* what must not wait is done long before its requests are consumed */
-	c->hold_ns = waits ? HOLD_NS : NSEC_PER_SEC;
+	c->waits = waits;
 	if (behind_a_write) {
 		struct op before = op;
 

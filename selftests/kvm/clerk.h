@@ -149,9 +149,10 @@ static void guest_clerk(void)
  * struct clerk - the guest, its region, and what an op made
  * @n: number of the op
  * @work: called for each request before it is consumed; may be NULL
- * @answer: to CALL reads
- * @hold_ns: keep each request for so long if the guest waits for it
- * @waited: for how many requests it did
+ * @answer: to the next CALL read, @step more to each that follows
+ * @waits: how many requests the guest is to wait for, the first ones; they are
+ *	kept for HOLD_NS, the others until it is done
+ * @waited: for how many requests it did wait
  * @got: the requests of this op
  */
 struct clerk {
@@ -159,9 +160,8 @@ struct clerk {
 	struct region r;
 	__u32 n;
 	void (*work)(struct clerk *c, const struct portal_request *req);
-	__u64 answer;
-	__u64 hold_ns;
-	int waited;
+	__u64 answer, step;
+	int waits, waited;
 	int nr_got;
 	struct portal_request got[MAX_GOT];
 };
@@ -192,14 +192,18 @@ static inline int clerk_serve(struct clerk *c)
 	if (c->nr_got == MAX_GOT || !queue_next(&c->g.q, req))
 		return -EOVERFLOW;
 	c->nr_got++;
-	while (now_ns() - start < c->hold_ns && !clerk_done(c))
+	while (now_ns() - start < (c->nr_got <= c->waits ? HOLD_NS : NSEC_PER_SEC) &&
+	       !clerk_done(c))
 		sched_yield();
-	c->waited += c->hold_ns && !clerk_done(c);
+	c->waited += !clerk_done(c);
 	if (c->work)
 		c->work(c, req);
 	if (queue_consume(&c->g.q))
 		return -EIO;
-	return req->flags & PORTAL_REQ_F_CALL ? queue_reply(&c->g.q, req->id, c->answer) : 0;
+	if (!(req->flags & PORTAL_REQ_F_CALL))
+		return 0;
+	c->answer += c->step;
+	return queue_reply(&c->g.q, req->id, c->answer - c->step);
 }
 
 /* clerk_finish: serves until the guest is done with its op, and what is left. */

@@ -17,6 +17,7 @@
 #define MMIO_GPA	0xd0000000ULL	/* also the guest's virtual address */
 #define VMM_VALUE	0xeeU		/* each byte of a read the VMM answers */
 #define UCALL_PIO_PORT	0x1000	/* LIBKVM's */
+#define END_PORT	0x1004	/* OUT: a guest without ucalls is done */
 #define MAX_REPORTS	64
 #define RAM_PAGES	256
 
@@ -152,6 +153,8 @@ static inline void guest_vmm_pio(struct guest *g)
 	struct kvm_run *run = g->vcpu->run;
 	void *data = (char *)run + run->io.data_offset;
 
+	if (run->io.port == END_PORT)
+		__atomic_store_n(&g->ended, 1, __ATOMIC_RELEASE);
 	g->vmm_addr = run->io.port;
 	g->vmm_len = run->io.size;
 	g->vmm_data = 0;

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2086,SC2317 # e2e.sh and world.sh set them; words; "within"
 #
-# QMP stop and cont while the guest waits for an answer.
+# While the guest waits for an answer: QMP stop and cont, other tasks.
 
 slow_says()	# LINES WHAT: in the log since
 {
@@ -74,6 +74,41 @@ pause_shortly()
 	equal "state of QEMU" "$(qemu_state)" running
 }
 
+# steps that the task beside the call has made
+hog_steps()
+{
+	in_guest 30 'wc -c </tmp/hog.steps'
+}
+
+hog_goes_on()
+{
+	[ "$(hog_steps)" -ge $(($1 + 20)) ]
+}
+
+# A parked hypercall keeps the vCPU; the driver gives it up between its tries.
+hypercall_leaves_the_cpu()
+{
+	local lines calls before
+
+	need_driver
+	calls=$(in_guest 30 portal-call slow 1)
+	lines=$(log_lines)
+	in_guest 30 'rm -f /tmp/hog.end; printf x >/tmp/hog.steps'
+	guest_start hog 'taskset 1 sh -c "until [ -e /tmp/hog.end ]; do printf x >>/tmp/hog.steps; done"'
+	guest_start call 'taskset 1 portal-call slow 0 10000'
+	within 30 slow_said "$lines" begins
+	before=$(hog_steps)
+	within 30 hog_goes_on "$before"
+	! slow_said "$lines" ends || fail "the task goes on only when the call is over"
+	echo "from $before to $(hog_steps) steps while the call waits"
+	in_guest 30 ': >/tmp/hog.end'
+	guest_result hog 30
+	says "^$((calls + 1))$" guest_result call 60
+	equal "calls that began" "$(slow_says "$lines" begins)" 1
+	equal "calls of the plugin" "$(in_guest 30 portal-call slow 1)" $((calls + 1))
+}
+
+test_case "guest: a slow hypercall leaves its CPU to other tasks" hypercall_leaves_the_cpu
 test_case "guest: stop and cont during a slow hypercall" pause_hypercall
 test_case "guest: stop and cont during a slow register read" pause_register
 test_case "guest: cont before the answer of a slow hypercall" pause_shortly

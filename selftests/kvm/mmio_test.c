@@ -14,17 +14,8 @@
 #define STATUS	0x80	/* what the owner makes of the writes */
 #define PORT	0x5000
 #define PORT_CALL 0x5004
-#define GSI	5
 #define NR	20
 #define VMM_ANSWER (VMM_VALUE * 0x01010101U)
-
-static __u32 irqs_taken;
-
-static void on_irq(struct ex_regs *regs)
-{
-	__atomic_add_fetch(&irqs_taken, 1, __ATOMIC_SEQ_CST);
-	guest_eoi();
-}
 
 static void guest_plain(void)
 {
@@ -120,17 +111,6 @@ static void guest_outside(void)
 	guest_report(guest_readl(MMIO_GPA + LEN - 2));
 	guest_report(guest_readl(MMIO_GPA + LEN - 4));
 	guest_writel(MMIO_GPA + LEN, 1);
-	GUEST_DONE();
-}
-
-/* One wait of each kind, with interrupts on. */
-static void guest_waits(void)
-{
-	guest_irq_on(GSI, false);
-	guest_report(guest_readl(MMIO_GPA + CALL));
-	guest_writel(MMIO_GPA + SYNC, 2);
-	guest_writel(MMIO_GPA + PLAIN, 3);
-	guest_report(guest_readl(MMIO_GPA + FENCED));
 	GUEST_DONE();
 }
 
@@ -412,47 +392,6 @@ TEST_F(mmio, what_is_not_ours_goes_to_the_vmm)
 	EXPECT_LE(3, g->vmm_mmio);
 	EXPECT_EQ(MMIO_GPA + LEN, g->vmm_addr);
 	EXPECT_EQ(0, queue_ready(&g->q));
-}
-
-TEST_F(mmio, interrupts_and_memslots_do_not_wait_for_a_wait)
-{
-	struct portal_irq_bind bind = { .size = sizeof(bind), .gsi = GSI, .resamplefd = -1,
-					.eventfd = eventfd(0, EFD_CLOEXEC) };
-	struct guest *g = &self->g;
-	struct portal_request req;
-	int i, irqs = 0;
-	__u64 took;
-
-	guest_init(_metadata, g, guest_waits);
-	ASSERT_EQ(0, add(self));
-	vm_install_exception_handler(g->vm, IRQ_VECTOR, on_irq);
-	ASSERT_EQ(0, portal_ioctl(g->fd, PORTAL_IRQ_BIND, &bind));
-	ASSERT_EQ(0, guest_start(g));
-	for (i = 0; i < 3; i++) {
-		/* a CALL read, a SYNC write, a write with a FENCED read behind it */
-		ASSERT_TRUE(queue_next(&g->q, &req));
-		if (i)
-			ASSERT_TRUE(parked(g));
-		while (irqs < 10 * (i + 1)) {
-			ASSERT_EQ(0, eventfd_write(bind.eventfd, 1));
-			irqs++;
-			ASSERT_TRUE(WAIT_UNTIL(SHARED(g, irqs_taken) == irqs)) {
-				TH_LOG("interrupt %d in wait %d", irqs, i);
-			}
-		}
-		took = guest_memslot_ns(g);
-		EXPECT_GT(100 * NSEC_PER_MSEC, took);
-		TH_LOG("wait %d: add and delete took %llu us", i, took / 1000);
-		EXPECT_EQ(0, queue_ready(&g->q));
-		*reg(self, FENCED) = 77;
-		ASSERT_EQ(0, queue_consume(&g->q));
-		if (!i)
-			ASSERT_EQ(0, queue_reply(&g->q, req.id, 66));
-	}
-	ASSERT_EQ(0, guest_join(g));
-	EXPECT_EQ(66, g->value[0]);
-	EXPECT_EQ(77, g->value[1]);
-	EXPECT_EQ(3, queue_info(&g->q).out_requests);
 }
 
 TEST_F(mmio, ports)

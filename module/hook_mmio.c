@@ -272,6 +272,7 @@ enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_regi
 
 	pv->posted = NULL;
 	pv->once = false;
+	pv->may_undo = is_sync(attr);	/* @write may be a guess */
 	pv->fenced = NULL;
 	if (READ_ONCE(region->t.dead))
 		return PORTAL_RETIRE;

@@ -48,7 +48,8 @@ static void rip_restore(struct kvm_vcpu *vcpu, unsigned long rip)
 /* Between the two the device's own callbacks enter portal_srcu again. */
 static void access_begin(struct portal_vcpu *pv, struct snapshot *old)
 {
-	snapshot_take(pv->arch, old);
+	if (pv->may_undo || pv->answered)
+		snapshot_take(pv->arch, old);
 	portal_leave(pv);
 }
 
@@ -58,8 +59,10 @@ static void access_end(struct portal_vcpu *pv, const struct snapshot *old, int r
 	bool can_restart, executed;
 
 	portal_reenter(pv);
-	can_restart = ret == 1 && only_rip_changed(vcpu, old);
-	executed = ret != 1 || vcpu->arch.regs[VCPU_REGS_RIP] != old->regs[VCPU_REGS_RIP];
+	can_restart = pv->may_undo && ret == 1 && only_rip_changed(vcpu, old);
+	/* only an answer that was not taken asks for it */
+	executed = pv->answered &&
+		   (ret != 1 || vcpu->arch.regs[VCPU_REGS_RIP] != old->regs[VCPU_REGS_RIP]);
 	if (portal_region_after(pv, can_restart, executed) == PORTAL_RESTART)
 		rip_restore(vcpu, old->regs[VCPU_REGS_RIP]);
 }

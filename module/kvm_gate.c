@@ -141,9 +141,25 @@ static void notrace hypercall_handler(unsigned long ip, unsigned long parent_ip,
 
 /* ---- accesses that wait ------------------------------------------------- */
 
+/* Context: as vm_look(). The first byte decides what an access is. */
 static __always_inline bool in_gate(const struct portal_vm *vm, u32 bus, u64 addr)
 {
-	return addr >= READ_ONCE(vm->gate_first[bus]) && addr <= READ_ONCE(vm->gate_last[bus]);
+	const struct portal_gate_map *map;
+	u32 low = 0, high, mid;
+
+	if (addr < READ_ONCE(vm->gate_first[bus]) || addr > READ_ONCE(vm->gate_last[bus]))
+		return false;
+	map = rcu_dereference_raw(vm->gate_map[bus]);
+	if (!map)
+		return true;
+	for (high = map->nr; low < high;) {
+		mid = low + (high - low) / 2;
+		if (addr > map->range[mid].last)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < map->nr && addr >= map->range[low].first;
 }
 
 static void notrace page_fault_handler(unsigned long ip, unsigned long parent_ip,

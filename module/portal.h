@@ -66,6 +66,7 @@ struct portal_vm;
 #define PORTAL_WAITS		8
 #define PORTAL_PATIENCE_NS	(10ULL * NSEC_PER_MSEC)
 #define PORTAL_MAX_BELLS	64
+#define PORTAL_BUS_NR		(PORTAL_BUS_PIO + 1)
 
 /* What the guest's instruction does next. */
 enum portal_step {
@@ -147,6 +148,19 @@ struct portal_sync {
 };
 
 /**
+ * struct portal_gate_map - registers whose access may have to wait
+ * @nr: how many stretches
+ * @range: in order, apart from each other
+ */
+struct portal_gate_map {
+	struct rcu_head rcu;
+	u32 nr;
+	struct {
+		u64 first, last;
+	} range[];
+};
+
+/**
  * struct portal_vm - one KVM VM that somebody attached to
  * @node: in the table of all VMs, by @key; SRCU and RCU
  * @key: struct kvm * or another unique pointer
@@ -175,8 +189,9 @@ struct portal_sync {
  * @regions: regions of all clients; SRCU, changed under @hooks_lock
  * @hc_first: no hook below it, for the quick look
  * @hc_last: no hook above it
- * @gate_first: by bus, no region to wait for below it
+ * @gate_first: by bus, no register to wait for below it
  * @gate_last: nor above it
+ * @gate_map: registers to wait for in between; NULL: perhaps all. RCU
  * @nr_parked: threads asleep outside portal_srcu
  * @parked_wq: @nr_parked became 0
  * @inplace_wq: for waits that cannot restart the instruction
@@ -211,7 +226,8 @@ struct portal_vm {
 	struct list_head hooks;
 	struct list_head regions;
 	u32 hc_first, hc_last;
-	u64 gate_first[PORTAL_BUS_PIO + 1], gate_last[PORTAL_BUS_PIO + 1];
+	u64 gate_first[PORTAL_BUS_NR], gate_last[PORTAL_BUS_NR];
+	struct portal_gate_map __rcu *gate_map[PORTAL_BUS_NR];
 
 	atomic_t nr_parked;
 	wait_queue_head_t parked_wq;
@@ -245,6 +261,7 @@ struct portal_wait {
  * @waits: what instructions wait for; one per level of interrupted ones
  * @calls: calls made by this vCPU, oldest first; under portal_vm.lock
  * @posted: region of the SYNC write that the access made, with @sync
+ * @may_undo: the access may be a store that must be undone
  * @once: the access did what a second execution would do again
  * @fenced: region whose earlier writes were waited for before the access
  * @answered: call that was answered before the access, which has not taken it
@@ -266,7 +283,7 @@ struct portal_vcpu {
 	struct portal_target *posted;
 	struct portal_sync sync;
 	struct portal_call *answered;
-	bool once;
+	bool may_undo, once;
 	const struct portal_region *fenced;
 };
 
@@ -290,6 +307,12 @@ struct portal_client {
 	u32 nr_hooks, nr_regions, nr_queues, nr_windows;
 	struct inode *inode;
 };
+
+/* Does an access to registers of this attribute ever wait, if there is room? */
+static inline bool portal_attr_waits(u32 attr)
+{
+	return attr == PORTAL_ATTR_FENCED || attr == PORTAL_ATTR_SYNC || attr == PORTAL_ATTR_CALL;
+}
 
 /* What a hook and a region have in common. */
 struct portal_target {
@@ -531,6 +554,7 @@ int portal_region_ioctl_add(struct portal_vm_file *vf, struct portal_region_add 
 int portal_region_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg);
 void portal_region_remove(struct portal_region *region);
 void portal_region_put(struct portal_region *region);
+void portal_regions_map(struct portal_vm *vm, u32 bus);
 
 /* hook_mmio.c */
 enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_region *region,

@@ -7,6 +7,7 @@
 #include <linux/overflow.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include "portal.h"
@@ -86,8 +87,7 @@ static int range_set(struct portal_region *region, struct portal_range *range,
 			return PTR_ERR(ctx) == -EINVAL ? -ENXIO : PTR_ERR(ctx);
 		range->eventfd = ctx;
 	}
-	if (arg->attr == PORTAL_ATTR_FENCED || arg->attr == PORTAL_ATTR_SYNC ||
-	    arg->attr == PORTAL_ATTR_CALL)
+	if (portal_attr_waits(arg->attr))
 		region->gated = true;
 	return 0;
 }
@@ -180,6 +180,62 @@ static int region_check(const struct portal_vm_file *vf, const struct portal_reg
 								PORTAL_RIGHT_MMIO))
 		return -EPERM;
 	return 0;
+}
+
+static int gate_cmp(const void *a, const void *b)
+{
+	const u64 *first_a = a, *first_b = b;
+
+	return *first_a < *first_b ? -1 : *first_a > *first_b;
+}
+
+/**
+ * portal_regions_map - tell the gate which registers may have to wait
+ * @vm: the VM
+ * @bus: enum portal_bus
+ *
+ * So that the others take no way round. Without memory the gate looks at all
+ * between the first and the last.
+ *
+ * Context: process, vm->hooks_lock held.
+ */
+void portal_regions_map(struct portal_vm *vm, u32 bus)
+{
+	struct portal_gate_map *map = NULL, *old;
+	struct portal_region *region;
+	u64 first = U64_MAX, last = 0;
+	u32 nr = 0, i;
+
+	list_for_each_entry(region, &vm->regions, node)
+		if (region->gated && region->bus_nr == bus)
+			nr += region->nr_ranges;
+	if (nr)
+		map = kvmalloc(struct_size(map, range, nr), GFP_KERNEL_ACCOUNT);
+	if (map)
+		map->nr = 0;
+	list_for_each_entry(region, &vm->regions, node) {
+		if (!region->gated || region->bus_nr != bus)
+			continue;
+		for (i = 0; i < region->nr_ranges; i++) {
+			const struct portal_range *r = &region->ranges[i];
+			u64 start = region->gpa + r->offset;
+
+			if (!portal_attr_waits(r->attr))
+				continue;
+			first = min(first, start);
+			last = max(last, start + r->len - 1);
+			if (!map)
+				continue;
+			map->range[map->nr].first = start;
+			map->range[map->nr++].last = start + r->len - 1;
+		}
+	}
+	if (map)
+		sort(map->range, map->nr, sizeof(map->range[0]), gate_cmp, NULL);
+	old = rcu_replace_pointer(vm->gate_map[bus], map, lockdep_is_held(&vm->hooks_lock));
+	WRITE_ONCE(vm->gate_first[bus], first);
+	WRITE_ONCE(vm->gate_last[bus], last);
+	kvfree_rcu(old, rcu);
 }
 
 static void region_link(struct portal_region *region, bool link)

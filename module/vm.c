@@ -220,7 +220,9 @@ struct portal_vm *portal_vm_create(void *key, struct mm_struct *mm,
 	init_waitqueue_head(&vm->parked_wq);
 	init_waitqueue_head(&vm->inplace_wq);
 	init_rwsem(&vm->alive);
+	mutex_lock(&vm->hooks_lock);
 	portal_vm_bounds(vm);
+	mutex_unlock(&vm->hooks_lock);
 
 	vm->mn.ops = &mm_ops;
 	ret = mmu_notifier_register(&vm->mn, mm);
@@ -277,33 +279,23 @@ void portal_vm_wake_all(struct portal_vm *vm)
  * portal_vm_bounds - set anew what the handlers look at first
  * @vm: the VM
  *
- * Context: vm->hooks_lock held, or @vm not yet visible.
+ * Context: process, vm->hooks_lock held.
  */
 void portal_vm_bounds(struct portal_vm *vm)
 {
 	u32 hc_first = PORTAL_HC_HELLO, hc_last = PORTAL_HC_HELLO;
-	u64 first[PORTAL_BUS_PIO + 1] = { U64_MAX, U64_MAX }, last[PORTAL_BUS_PIO + 1] = { };
-	struct portal_region *region;
 	struct portal_hook *hook;
 	u32 bus;
 
+	lockdep_assert_held(&vm->hooks_lock);
 	list_for_each_entry(hook, &vm->hooks, node) {
 		hc_first = min(hc_first, hook->first);
 		hc_last = max(hc_last, hook->last);
 	}
-	list_for_each_entry(region, &vm->regions, node) {
-		bus = region->bus_nr;
-		if (!region->gated)
-			continue;
-		first[bus] = min(first[bus], region->gpa);
-		last[bus] = max(last[bus], region->gpa + region->len - 1);
-	}
 	WRITE_ONCE(vm->hc_first, hc_first);
 	WRITE_ONCE(vm->hc_last, hc_last);
-	for (bus = 0; bus <= PORTAL_BUS_PIO; bus++) {
-		WRITE_ONCE(vm->gate_first[bus], first[bus]);
-		WRITE_ONCE(vm->gate_last[bus], last[bus]);
-	}
+	for (bus = 0; bus < PORTAL_BUS_NR; bus++)
+		portal_regions_map(vm, bus);
 }
 
 /**

@@ -199,4 +199,70 @@ TEST_F(string, load_of_fenced_registers_sees_the_write_before_it)
 	ASSERT_EQ(0, clerk_end(c));
 }
 
+/* ---- they wait in place ------------------------------------------------- */
+
+#define FAR	0x2000		/* a second region, of its own time-out */
+
+static int add_far(struct clerk *c, bool pio, __u64 timeout_ns)
+{
+	struct portal_region_range range = RANGE(0, 0x20, SYNC);
+	struct portal_region_add region = REGION(c->g.q.id, (pio ? PORT_BASE : MMIO_GPA) + FAR,
+						 0x20, &range, 1, .bus = pio,
+						 .timeout_ns = timeout_ns);
+
+	return region_add(c->g.fd, region);
+}
+
+TEST_F(string, nobody_serves_ends_by_the_time_out)
+{
+	struct op op = make(variant->pio, OP_REP_STORE, 4, 0);
+	struct clerk *c = &self->c;
+	__u64 start = now_ns();
+
+	ASSERT_LT(0, add_far(c, variant->pio, 100 * NSEC_PER_MSEC));
+	op.addr += FAR;
+	ASSERT_EQ(0, clerk_post(c, &op));
+	EXPECT_LE(COUNT * 100 * NSEC_PER_MSEC, now_ns() - start);
+	EXPECT_EQ(COUNT, queue_ready(&c->g.q));
+	EXPECT_EQ(COUNT, portal_vm_info(c->g.fd).out_timeouts);
+	ASSERT_EQ(0, guest_signals(&c->g, 0));
+	ASSERT_EQ(0, clerk_end(c));
+}
+
+/* vmm: a process whose vCPU waits in a string store; tells it by @ready */
+static void vmm(struct __test_metadata *_metadata, bool pio, int ready)
+{
+	struct op op = make(pio, OP_REP_STORE, 4, 0);
+	struct clerk c = { 0 };
+
+	guest_init(_metadata, &c.g, guest_clerk);
+	ASSERT_LT(0, add_far(&c, pio, 600 * NSEC_PER_SEC));
+	ASSERT_EQ(0, guest_start(&c.g));
+	op.addr += FAR;
+	clerk_put(&c, &op);
+	ASSERT_TRUE(WAIT_UNTIL(queue_flag(&c.g.q, PORTAL_RING_F_NEED_COMMIT)));
+	ASSERT_EQ(1, write(ready, "x", 1));
+	pause();
+}
+
+TEST_F(string, who_waits_in_one_can_be_killed)
+{
+	int ready[2], pid, status;
+	char byte;
+
+	ASSERT_EQ(0, guest_signals(&self->c.g, 0));
+	ASSERT_EQ(0, clerk_end(&self->c));
+	ASSERT_EQ(0, pipe2(ready, O_CLOEXEC));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		vmm(_metadata, variant->pio, ready[1]);
+		_exit(1);
+	}
+	close(ready[1]);
+	ASSERT_EQ(1, read(ready[0], &byte, 1));
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_TRUE(WAIT_UNTIL(waitpid(pid, &status, WNOHANG) == pid));
+}
+
 TEST_HARNESS_MAIN

@@ -80,28 +80,29 @@ hog_steps()
 	in_guest 30 'wc -c </tmp/hog.steps'
 }
 
-hog_goes_on()
-{
-	[ "$(hog_steps)" -ge $(($1 + 20)) ]
-}
-
 # A parked hypercall keeps the vCPU; the driver gives it up between its tries.
 hypercall_leaves_the_cpu()
 {
-	local lines calls before
+	local lines calls before now steps=0 samples=0
 
 	need_driver
 	calls=$(in_guest 30 portal-call slow 1)
 	lines=$(log_lines)
 	in_guest 30 'rm -f /tmp/hog.end; printf x >/tmp/hog.steps'
 	guest_start hog 'taskset 1 sh -c "until [ -e /tmp/hog.end ]; do printf x >>/tmp/hog.steps; done"'
-	guest_start call 'taskset 1 portal-call slow 0 10000'
+	guest_start call 'taskset 1 portal-call slow 0 4500'
 	within 30 slow_said "$lines" begins
 	before=$(hog_steps)
-	within 30 hog_goes_on "$before"
-	! slow_said "$lines" ends || fail "the task goes on only when the call is over"
-	echo "from $before to $(hog_steps) steps while the call waits"
+	while :; do
+		now=$(hog_steps)
+		! slow_said "$lines" ends || break	# too late to tell
+		steps=$now samples=$((samples + 1))
+		[ "$steps" -lt $((before + 20)) ] || break
+	done
 	in_guest 30 ': >/tmp/hog.end'
+	[ "$samples" -gt 0 ] || skip "this machine is too slow: the call ended meanwhile"
+	at_least "steps while the call waits" "$steps" $((before + 20))
+	echo "from $before to $steps steps while the call waits"
 	guest_result hog 30
 	says "^$((calls + 1))$" guest_result call 60
 	equal "calls that began" "$(slow_says "$lines" begins)" 1

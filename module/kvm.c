@@ -97,6 +97,7 @@ static int kvm_vm_get(struct kvm *kvm, struct portal_vm **out)
 		return PTR_ERR(vm);
 	}
 	refcount_inc(&kvm->users_count);	/* kvm_get_kvm(); the VM's file has one */
+	vm->pid = kvm->userspace_pid;
 	vm->watched = !portal_gate_set(PORTAL_GATE_RELEASE, true);
 out_unlock:
 	mutex_unlock(&portal_vms_mutex);

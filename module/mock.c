@@ -160,6 +160,8 @@ static int mock_vm(struct portal_mock_vm *arg)
 	}
 	mutex_lock(&portal_vms_mutex);
 	vm = portal_vm_create(mock, current->mm, &mock_ops);
+	if (!IS_ERR(vm))
+		vm->pid = task_tgid_nr(current);
 	mutex_unlock(&portal_vms_mutex);
 	if (IS_ERR(vm)) {
 		kfree(mock);

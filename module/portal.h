@@ -36,7 +36,9 @@
 #include <linux/portal.h>
 #include <linux/portal_guest.h>
 #include <linux/portal_ring.h>
+#include "stats.h"
 
+struct dentry;
 struct eventfd_ctx;
 struct file;
 struct io_uring_cmd;
@@ -145,6 +147,10 @@ struct portal_sync {
  * @node: in the table of all VMs, by @key; SRCU and RCU
  * @key: struct kvm * or another unique pointer
  * @ref: one for each client
+ * @id: number of this VM since the module was loaded
+ * @pid: of the VMM, in the initial namespace
+ * @debugfs: its directory
+ * @next_client: under portal_vms_mutex
  * @mm: of the VMM; its mm_count is held
  * @mn: tells when @mm goes
  * @gone: VMM or VM is dead, or is being detached
@@ -179,6 +185,10 @@ struct portal_vm {
 	void *key;
 	struct kref ref;
 	const struct portal_vm_ops *ops;
+	u32 id;
+	pid_t pid;
+	struct dentry *debugfs;
+	u32 next_client;
 	struct mm_struct *mm;
 	struct mmu_notifier mn;
 	bool gone;
@@ -230,6 +240,7 @@ struct portal_vm {
  * @posted: region of the SYNC write that the access made, with @sync
  * @has_read: the access read the region before it wrote
  * @answered: call that was answered before the access, which has not taken it
+ * @parked: how long its waits took
  */
 struct portal_vcpu {
 	struct portal_vm *vm;
@@ -251,6 +262,7 @@ struct portal_vcpu {
 	struct portal_sync sync;
 	struct portal_call *answered;
 	bool has_read;
+	struct portal_hist parked;
 };
 
 /**
@@ -258,9 +270,13 @@ struct portal_vcpu {
  * @fds: open VM fds
  * @lock: protects the lists and tables below
  * @dead: detached or the VM is gone
+ * @id: number in its VM
+ * @debugfs: its directory, NULL once it is taken down
  */
 struct portal_client {
 	struct portal_vm *vm;
+	u32 id;
+	struct dentry *debugfs;
 	struct list_head node;
 	struct kref ref;
 	atomic_t fds;
@@ -284,6 +300,7 @@ struct portal_target {
 	u32 on_timeout;
 	u32 policy;
 	bool dead;
+	struct portal_target_stats stats;
 };
 
 struct portal_hook {
@@ -338,8 +355,11 @@ enum portal_call_state {
  * @vcpu_node: in portal_vcpu.calls of the creator
  * @queue_node: in portal_queue.calls; under portal_queue.lock too
  * @waiter: vCPU that sleeps for it
- * @target: its hook or region, also an identity; not followed after it died
+ * @target: its hook or region, also an identity; not followed after it died,
+ *	which no call that is not DONE lives to see
  * @pos: ring position while QUEUED
+ * @taken_ns: when the owner had it, 0 not yet; under portal_queue.lock
+ * @replied: the owner ended it
  */
 struct portal_call {
 	struct hlist_node node;
@@ -351,8 +371,9 @@ struct portal_call {
 	struct portal_vcpu *creator;
 	struct portal_vcpu *waiter;
 	struct portal_queue *queue;
-	const struct portal_target *target;
+	struct portal_target *target;
 	u64 pos;
+	u64 taken_ns;
 	u64 deadline;
 	u64 timeout_value;
 	u32 on_timeout;
@@ -360,7 +381,20 @@ struct portal_call {
 	u32 error;
 	u64 value;
 	bool dead;
+	bool replied;
 	struct portal_request req;
+};
+
+/**
+ * struct portal_slot - what is known of a ring entry, out of its owner's reach
+ * @id: of the request
+ * @time_ns: when it was put there
+ * @call: that waits for it, NULL none
+ */
+struct portal_slot {
+	u64 id;
+	u64 time_ns;
+	struct portal_call *call;
 };
 
 /**
@@ -369,6 +403,10 @@ struct portal_call {
  * @tail: next position to write
  * @head: consumed up to here, as last believed
  * @seen: the owner has looked at entries before it
+ * @taken: entries before it are in @taken_ns
+ * @slots: one for each entry
+ * @taken_ns: from the ring to the owner
+ * @answered_ns: calls, from there to the reply
  * @calls: unanswered calls of this queue
  * @fences: vCPUs that wait for @head
  * @epoch: number of the ownership
@@ -390,7 +428,9 @@ struct portal_queue {
 	size_t ring_size;
 	u32 entries;
 	u32 ring_flags;
-	u64 tail, head, seen;
+	u64 tail, head, seen, taken;
+	struct portal_slot *slots;
+	struct portal_hist taken_ns, answered_ns;
 	struct list_head calls;
 	struct list_head fences;
 	u32 backlog;
@@ -524,7 +564,7 @@ struct portal_region *portal_region_find(struct portal_vm *vm, u32 bus, u64 addr
 /* request.c */
 void portal_request_init(struct portal_request *req, struct portal_vcpu *pv,
 			 const struct portal_target *t, u32 kind);
-struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_target *t,
+struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target *t,
 				    const struct portal_request *key);
 bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inplace);
 void portal_call_retire(struct portal_vm *vm, struct portal_call *call);
@@ -539,7 +579,12 @@ void portal_timeout_work(struct work_struct *work);
 
 /* ring.c */
 int portal_ring_alloc(struct portal_queue *queue);
-void portal_ring_write(struct portal_queue *queue, const struct portal_request *req);
+void portal_ring_free(struct portal_queue *queue);
+void portal_ring_write(struct portal_queue *queue, const struct portal_request *req,
+		       struct portal_call *call);
+u64 portal_ring_id(const struct portal_queue *queue, u64 pos);
+void portal_ring_taken(struct portal_queue *queue, u64 pos, u64 now);
+void portal_ring_done(struct portal_queue *queue, struct portal_call *call, u64 now);
 bool portal_ring_full(const struct portal_queue *queue);
 void portal_ring_head(struct portal_queue *queue);
 const struct portal_request *portal_ring_entry(const struct portal_queue *queue, u64 pos);
@@ -602,6 +647,21 @@ int portal_window_mmap(struct portal_client *client, struct vm_area_struct *vma,
 /* irq.c */
 int portal_irq_ioctl_bind(struct portal_vm_file *vf, struct portal_irq_bind *arg);
 int portal_irq_ioctl_unbind(struct portal_vm_file *vf, struct portal_irq_bind *arg);
+
+/* shared.c */
+void *portal_shared_alloc(size_t size);
+int portal_shared_mmap(struct vm_area_struct *vma, void *mem, size_t size, unsigned long first);
+
+/* debugfs.c */
+void portal_debugfs_init(void);
+void portal_debugfs_exit(void);
+void portal_debugfs_vm(struct portal_vm *vm);
+void portal_debugfs_client(struct portal_client *client);
+void portal_debugfs_client_del(struct portal_client *client);
+void portal_debugfs_hook(struct portal_hook *hook);
+void portal_debugfs_region(struct portal_region *region);
+void portal_debugfs_queue(struct portal_queue *queue);
+void portal_debugfs_del(struct portal_client *client, const char *what, u32 id);
 
 /* mock.c */
 #ifdef CONFIG_PORTAL_MOCK

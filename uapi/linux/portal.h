@@ -156,6 +156,8 @@ struct portal_vm_attach {
  * @out_dropped: posted requests dropped (policy or time-out of back-pressure)
  * @out_shadow_reads: reads answered in the kernel
  * @out_wakeups: times a sleeping owner of a queue was woken
+ * @out_vm_id: number of the VM, and
+ * @out_client_id: of this client in it: /sys/kernel/debug/portal/VM/CLIENT/
  */
 struct portal_vm_info {
 	__u32 size;
@@ -182,6 +184,8 @@ struct portal_vm_info {
 	__aligned_u64 out_dropped;
 	__aligned_u64 out_shadow_reads;
 	__aligned_u64 out_wakeups;
+	__u32 out_vm_id;
+	__u32 out_client_id;
 };
 
 /**
@@ -565,7 +569,7 @@ enum portal_lifecycle {
 
 /**
  * struct portal_request - one event of a guest
- * @id: of the request, unique in its VM, rising
+ * @id: of the request, unique in its VM; later accesses have higher ones
  * @kind: enum portal_kind
  * @flags: PORTAL_REQ_F_*
  * @vcpu: index of the vCPU

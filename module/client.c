@@ -78,6 +78,7 @@ void portal_client_shutdown(struct portal_client *client)
 	client->nr_windows = 0;
 out_unlock:
 	mutex_unlock(&client->lock);
+	portal_irq_release(client);
 }
 
 static int vm_file_release(struct inode *inode, struct file *file)
@@ -196,6 +197,7 @@ int portal_client_fd(struct portal_vm *vm, u32 rights)
 	client->vm = vm;
 	kref_init(&client->ref);
 	mutex_init(&client->lock);
+	INIT_LIST_HEAD(&client->msis);
 	xa_init_flags(&client->hooks, XA_FLAGS_ALLOC1);
 	xa_init_flags(&client->regions, XA_FLAGS_ALLOC1);
 	xa_init_flags(&client->queues, XA_FLAGS_ALLOC1);

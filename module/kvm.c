@@ -48,8 +48,8 @@ int portal_kvm_init(void)
 	int ret = 0;
 
 	portal_features = PORTAL_FEAT_HYPERCALL | PORTAL_FEAT_MMIO | PORTAL_FEAT_PIO |
-			  PORTAL_FEAT_GATE | PORTAL_FEAT_IRQ_GSI | PORTAL_FEAT_MEM_RW |
-			  PORTAL_FEAT_MEM_MAP | PORTAL_FEAT_URING;
+			  PORTAL_FEAT_GATE | PORTAL_FEAT_IRQ_GSI | PORTAL_FEAT_IRQ_MSI |
+			  PORTAL_FEAT_MEM_RW | PORTAL_FEAT_MEM_MAP | PORTAL_FEAT_URING;
 #ifdef HAVE_URING_CANCEL
 	portal_features |= PORTAL_FEAT_URING_CANCEL;
 #endif
@@ -256,6 +256,24 @@ static int kvm_irq_bind(struct portal_vm *vm, const struct portal_irq_bind *irq,
 	return ret;
 }
 
+/* KVM says how many vCPUs it reached, 0: pending already, negative: none. */
+static int kvm_irq_msi(struct portal_vm *vm, u64 address, u32 data)
+{
+	struct kvm_msi msi = {
+		.address_lo = lower_32_bits(address),
+		.address_hi = upper_32_bits(address),
+		.data = data,
+	};
+	int ret;
+
+	if (!(portal_features & PORTAL_FEAT_IRQ_MSI) || kvm_irqchip(vm) == PORTAL_IRQCHIP_NONE)
+		return -EOPNOTSUPP;
+	ret = kvm_call(kvm_send_userspace_msi)(vm->key, &msi);
+	if (ret < 0)
+		return ret == -EINVAL ? -EINVAL : -ENOENT;
+	return 0;
+}
+
 static int kvm_gate(struct portal_vm *vm, enum portal_gate gate, bool on)
 {
 	/* without a gate the waits are in the access: slower, still right */
@@ -274,6 +292,7 @@ const struct portal_vm_ops portal_kvm_ops = {
 	.mem_hva = portal_kvm_mem_hva,
 	.mem_dirty = portal_kvm_mem_dirty,
 	.irq_bind = kvm_irq_bind,
+	.irq_msi = kvm_irq_msi,
 	.irqchip = kvm_irqchip,
 	.nr_vcpus = kvm_nr_vcpus,
 	.closed = kvm_closed,

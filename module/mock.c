@@ -102,6 +102,11 @@ static int mock_irq_bind(struct portal_vm *vm, const struct portal_irq_bind *irq
 	return -EOPNOTSUPP;
 }
 
+static int mock_irq_msi(struct portal_vm *vm, u64 address, u32 data)
+{
+	return -EOPNOTSUPP;
+}
+
 static u32 mock_irqchip(struct portal_vm *vm)
 {
 	return PORTAL_IRQCHIP_NONE;
@@ -129,6 +134,7 @@ static const struct portal_vm_ops mock_ops = {
 	.mem_hva = mock_mem_hva,
 	.mem_dirty = mock_mem_dirty,
 	.irq_bind = mock_irq_bind,
+	.irq_msi = mock_irq_msi,
 	.irqchip = mock_irqchip,
 	.nr_vcpus = mock_nr_vcpus,
 	.release = mock_release,

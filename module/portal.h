@@ -102,7 +102,8 @@ struct portal_stats {
  * @mem_list: fill @slots, return how many there are
  * @mem_hva: where [gpa, gpa + *len) is in vm->mm; shortens *len to the slot
  * @mem_dirty: [gpa, gpa + len) was written
- * @irq_bind: bind or unbind an eventfd
+ * @irq_bind: bind or unbind an eventfd and a GSI
+ * @irq_msi: send a message
  * @irqchip: PORTAL_IRQCHIP_*
  * @nr_vcpus: how many
  * @closed: did the VMM close the VM? NULL if that can't happen
@@ -118,6 +119,7 @@ struct portal_vm_ops {
 	int (*mem_hva)(struct portal_vm *vm, u64 gpa, u64 *len, bool write, unsigned long *hva);
 	void (*mem_dirty)(struct portal_vm *vm, u64 gpa, u64 len);
 	int (*irq_bind)(struct portal_vm *vm, const struct portal_irq_bind *irq, bool bind);
+	int (*irq_msi)(struct portal_vm *vm, u64 address, u32 data);
 	u32 (*irqchip)(struct portal_vm *vm);
 	u32 (*nr_vcpus)(struct portal_vm *vm);
 	bool (*closed)(struct portal_vm *vm);
@@ -270,6 +272,7 @@ struct portal_vcpu {
  * @fds: open VM fds
  * @lock: protects the lists and tables below
  * @dead: detached or the VM is gone
+ * @msis: struct portal_msi: eventfds bound to messages
  * @id: number in its VM
  * @debugfs: its directory, NULL once it is taken down
  */
@@ -286,7 +289,8 @@ struct portal_client {
 	struct xarray regions;
 	struct xarray queues;
 	struct xarray windows;
-	u32 nr_hooks, nr_regions, nr_queues, nr_windows;
+	u32 nr_hooks, nr_regions, nr_queues, nr_windows, nr_msis;
+	struct list_head msis;
 	struct inode *inode;
 };
 
@@ -647,6 +651,8 @@ int portal_window_mmap(struct portal_client *client, struct vm_area_struct *vma,
 /* irq.c */
 int portal_irq_ioctl_bind(struct portal_vm_file *vf, struct portal_irq_bind *arg);
 int portal_irq_ioctl_unbind(struct portal_vm_file *vf, struct portal_irq_bind *arg);
+int portal_irq_ioctl_msi(struct portal_vm_file *vf, struct portal_irq_msi *arg);
+void portal_irq_release(struct portal_client *client);
 
 /* shared.c */
 void *portal_shared_alloc(size_t size);

@@ -32,6 +32,7 @@ TEST(command_numbers_are_frozen)
 	EXPECT_EQ(0xbd23, PORTAL_MEM_UNMAP);
 	EXPECT_EQ(0xbd28, PORTAL_IRQ_BIND);
 	EXPECT_EQ(0xbd29, PORTAL_IRQ_UNBIND);
+	EXPECT_EQ(0xbd2a, PORTAL_IRQ_MSI);
 	EXPECT_EQ(0xbd30, PORTAL_QUEUE_INFO);
 	EXPECT_EQ(0xbd31, PORTAL_QUEUE_COMMIT);
 	EXPECT_EQ(0xc010bd80, PORTAL_URING_FETCH);
@@ -79,8 +80,11 @@ LENGTH(mem_rw, VM, PORTAL_MEM_RW, portal_mem_rw, -EFAULT, [2] = 8, [4] = 1);
 LENGTH(mem_map, VM, PORTAL_MEM_MAP, portal_mem_map, -ENOENT,
        [2] = 0x70000000, [4] = 0x1000);
 LENGTH(mem_unmap, VM, PORTAL_MEM_UNMAP, portal_id, -ENOENT, [2] = 9999);
-LENGTH(irq_bind, VM, PORTAL_IRQ_BIND, portal_irq_bind, -EOPNOTSUPP, [2] = 5, [3] = -1, [4] = -1);
-LENGTH(irq_unbind, VM, PORTAL_IRQ_UNBIND, portal_irq_bind, -EOPNOTSUPP, [2] = 5, [3] = -1, [4] = -1);
+LENGTH(irq_bind, VM, PORTAL_IRQ_BIND, portal_irq_bind, -EOPNOTSUPP,
+       [0] = 24, [2] = 5, [3] = -1, [4] = -1);
+LENGTH(irq_unbind, VM, PORTAL_IRQ_UNBIND, portal_irq_bind, -EOPNOTSUPP,
+       [0] = 24, [2] = 5, [3] = -1, [4] = -1);
+LENGTH(irq_msi, VM, PORTAL_IRQ_MSI, portal_irq_msi, -EOPNOTSUPP, [2] = 0xfee00000);
 LENGTH(queue_info, QUEUE_FD, PORTAL_QUEUE_INFO, portal_queue_info, 0);
 
 FIXTURE_SETUP(length)

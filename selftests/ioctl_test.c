@@ -77,6 +77,7 @@ TEST_F(ioctl, bad_pointer_is_efault)
 		PORTAL_REGION_ADD, PORTAL_REGION_DEL, PORTAL_QUEUE_CREATE,
 		PORTAL_QUEUE_OPEN, PORTAL_QUEUE_DEL, PORTAL_MEM_LIST, PORTAL_MEM_RW,
 		PORTAL_MEM_MAP, PORTAL_MEM_UNMAP, PORTAL_IRQ_BIND, PORTAL_IRQ_UNBIND,
+		PORTAL_IRQ_MSI,
 	};
 	unsigned int i;
 
@@ -404,17 +405,38 @@ TEST_F(ioctl, mem_checks_in_order)
 
 TEST_F(ioctl, irq_bind_checks_in_order)
 {
-	struct portal_irq_bind b = { .size = sizeof(b), .flags = 2, .gsi = 5, .eventfd = -1,
-				     .resamplefd = -1, .__reserved = 1 };
+	struct portal_irq_bind b = { .size = sizeof(b), .flags = 4, .gsi = 5, .eventfd = -1,
+				     .resamplefd = -1, .__reserved = 1, .address = 1,
+				     .data = 1, .__reserved2 = 1 };
 
 	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.__reserved = 0);
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.__reserved2 = 0);
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.address = 0);
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.data = 0);
 	FAILS_UNTIL(EOPNOTSUPP, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.flags = 0);
 	EXPECT_ERRNO(EPERM, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b));
 	/* the mock has no irqchip; the rest is tested with KVM's */
 	b.eventfd = self->ev;
 	EXPECT_ERRNO(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_IRQ_BIND, &b));
 	EXPECT_ERRNO(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_IRQ_UNBIND, &b));
+	b.flags = PORTAL_IRQ_F_MSI;
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.gsi = 0);
+	EXPECT_ERRNO(EPERM, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b));
+	EXPECT_ERRNO(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_IRQ_BIND, &b));
+	b.flags |= PORTAL_IRQ_F_RESAMPLE;
+	EXPECT_ERRNO(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_IRQ_BIND, &b));
 	EXPECT_EQ(PORTAL_IRQCHIP_NONE, portal_vm_info(self->vm).out_irqchip);
+}
+
+TEST_F(ioctl, irq_msi_checks_in_order)
+{
+	struct portal_irq_msi msi = { .size = sizeof(msi), .flags = 1, .address = 0xfee00000,
+				      .__reserved = 1 };
+
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_MSI, &msi), msi.__reserved = 0);
+	FAILS_UNTIL(EOPNOTSUPP, portal_ioctl(self->none, PORTAL_IRQ_MSI, &msi), msi.flags = 0);
+	EXPECT_ERRNO(EPERM, portal_ioctl(self->none, PORTAL_IRQ_MSI, &msi));
+	EXPECT_ERRNO(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_IRQ_MSI, &msi));
 }
 
 TEST_F(ioctl, limits_are_enospc_and_as_told)

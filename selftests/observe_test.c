@@ -7,7 +7,8 @@
 #include <sys/stat.h>
 #include "mock_util.h"
 
-#define INSTANCE	"/sys/kernel/tracing/instances/portal_test"
+#define INSTANCES	"/sys/kernel/tracing/instances"
+#define INSTANCE	INSTANCES "/portal_test"
 #define DEBUGFS		"/sys/kernel/debug/portal"
 
 FIXTURE(observe)
@@ -67,7 +68,7 @@ FIXTURE_SETUP(observe)
 	ASSERT_LT(0, info.out_client_id);
 	snprintf(self->dir, sizeof(self->dir), DEBUGFS "/%u", info.out_vm_id);
 	snprintf(self->own, sizeof(self->own), "%s/%u", self->dir, info.out_client_id);
-	if (access(self->dir, F_OK) || access(INSTANCE "/..", F_OK))
+	if (access(self->dir, F_OK) || access(INSTANCES, F_OK))
 		SKIP(_exit(HARNESS_SKIP), "debugfs and tracefs are not mounted");
 }
 
@@ -216,9 +217,9 @@ static long long total(const char *dir, const char *file, const char *name)
 	return sum;
 }
 
-static const char *name(char *buf, const char *what, unsigned int id)
+static const char *name(char buf[16], const char *what, unsigned int id)
 {
-	sprintf(buf, "%s%u", what, id);
+	snprintf(buf, 16, "%s%u", what, id);
 	return buf;
 }
 

@@ -164,9 +164,9 @@ struct portal_vm_info {
 	__u32 flags;
 	__u32 out_rights;
 	__u32 out_irqchip;
-#define PORTAL_IRQCHIP_NONE		0
-#define PORTAL_IRQCHIP_FULL		1
-#define PORTAL_IRQCHIP_SPLIT		2
+#define PORTAL_IRQCHIP_NONE		0 /* in the VMM, or there is none */
+#define PORTAL_IRQCHIP_FULL		1 /* PIC, IOAPIC and APICs in KVM */
+#define PORTAL_IRQCHIP_SPLIT		2 /* APICs in KVM, IOAPIC in the VMM */
 	__u32 out_vcpus;
 	__u32 out_state;
 #define PORTAL_VM_RUNNING		0
@@ -531,21 +531,63 @@ struct portal_mem_map {
  * struct portal_irq_bind - ioctl(PORTAL_IRQ_BIND, PORTAL_IRQ_UNBIND)
  * @size: (in) sizeof(struct portal_irq_bind)
  * @flags: (in) PORTAL_IRQ_F_*
- * @gsi: (in) global system interrupt of the guest
+ * @gsi: (in) global system interrupt of the guest; 0 with PORTAL_IRQ_F_MSI
  * @eventfd: (in) each write of it raises the interrupt
  * @resamplefd: (in) with PORTAL_IRQ_F_RESAMPLE: signalled at the guest's EOI
  * @__reserved: 0
+ * @address: (in) with PORTAL_IRQ_F_MSI: as in struct portal_irq_msi, else 0
+ * @data: (in) the same
+ * @__reserved2: 0
  *
- * Lives until UNBIND or the last close of the eventfd. EOPNOTSUPP if the VM
- * has no irqchip in the kernel, EBUSY if the pair is bound already.
+ * Lives until UNBIND or the last close of the eventfd, a message also only
+ * until the client detaches. EBUSY if the pair is bound already, ENOSPC: more
+ * than out_max_hooks messages, ENOENT: UNBIND of a message that is not bound.
+ *
+ * What the VM's irqchip allows (PORTAL_VM_INFO), else EOPNOTSUPP:
+ *
+ * =====================  =============  ====  ========
+ * out_irqchip            GSI            MSI   RESAMPLE
+ * =====================  =============  ====  ========
+ * PORTAL_IRQCHIP_FULL    yes            yes   yes
+ * PORTAL_IRQCHIP_SPLIT   if routed (*)  yes   no
+ * PORTAL_IRQCHIP_NONE    no             no    no
+ * =====================  =============  ====  ========
+ *
+ * (*) A GSI for which the VMM has set no route raises nothing; nobody can tell
+ * from outside. QEMU routes the 24 pins of its IOAPIC.
  */
 struct portal_irq_bind {
 	__u32 size;
 	__u32 flags;
 #define PORTAL_IRQ_F_RESAMPLE		(1U << 0)
+#define PORTAL_IRQ_F_MSI		(1U << 1)
 	__u32 gsi;
 	__s32 eventfd;
 	__s32 resamplefd;
+	__u32 __reserved;
+	__aligned_u64 address;
+	__u32 data;
+	__u32 __reserved2;
+};
+
+/**
+ * struct portal_irq_msi - ioctl(PORTAL_IRQ_MSI): send one message
+ * @size: (in) sizeof(struct portal_irq_msi)
+ * @flags: (in) must be 0
+ * @address: (in) as a device would write to, 0xfee00000 and the rest of it
+ * @data: (in) what it would write: vector, delivery mode
+ * @__reserved: 0
+ *
+ * Needs no route of the VMM. Success does not say that the guest takes it: as
+ * in hardware one that is pending already swallows it. ENOENT: no vCPU has
+ * that destination. EINVAL: an address that KVM refuses. EOPNOTSUPP as for
+ * PORTAL_IRQ_BIND.
+ */
+struct portal_irq_msi {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 address;
+	__u32 data;
 	__u32 __reserved;
 };
 
@@ -728,6 +770,7 @@ enum {
 	PORTAL_CMD_MEM_UNMAP = 0x23,
 	PORTAL_CMD_IRQ_BIND = 0x28,
 	PORTAL_CMD_IRQ_UNBIND = 0x29,
+	PORTAL_CMD_IRQ_MSI = 0x2a,
 	PORTAL_CMD_QUEUE_INFO = 0x30,
 	PORTAL_CMD_QUEUE_COMMIT = 0x31,
 };
@@ -751,6 +794,7 @@ enum {
 #define PORTAL_MEM_UNMAP	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_MEM_UNMAP)
 #define PORTAL_IRQ_BIND		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_IRQ_BIND)
 #define PORTAL_IRQ_UNBIND	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_IRQ_UNBIND)
+#define PORTAL_IRQ_MSI		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_IRQ_MSI)
 /* on a queue fd */
 #define PORTAL_QUEUE_INFO	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_INFO)
 #define PORTAL_QUEUE_COMMIT	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_COMMIT)

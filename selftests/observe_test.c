@@ -217,9 +217,9 @@ static long long total(const char *dir, const char *file, const char *name)
 	return sum;
 }
 
-static const char *name(char buf[16], const char *what, unsigned int id)
+static const char *name(char buf[24], const char *what, unsigned int id)
 {
-	snprintf(buf, 16, "%s%u", what, id);
+	snprintf(buf, 24, "%s%u", what, id);
 	return buf;
 }
 
@@ -246,7 +246,7 @@ static int answer_calls(FIXTURE_DATA(observe) *self, int nr, bool reading)
 
 TEST_F(observe, histograms_add_up_to_the_calls)
 {
-	char queue[16], hook[16];
+	char queue[24], hook[24];
 
 	name(queue, "queue", self->q.id);
 	name(hook, "hook", self->hook);
@@ -273,7 +273,7 @@ TEST_F(observe, histograms_add_up_to_the_calls)
 TEST_F(observe, a_call_nobody_takes_is_only_counted)
 {
 	struct portal_mock_access a = mock_hc(MOCK_HC, 1, 1);
-	char queue[16], hook[16];
+	char queue[24], hook[24];
 
 	ASSERT_EQ(0, mock_run(self->vm, &a));
 	EXPECT_EQ(0, total(self->own, name(queue, "queue", self->q.id), "taken_ns"));
@@ -290,7 +290,7 @@ TEST_F(observe, a_region_counts_what_comes_to_it)
 	struct portal_region_add arg = REGION(self->q.id, MOCK_MMIO, 16, NULL, 0,
 					      .policy = PORTAL_POLICY_DROP);
 	int id = region_add(self->vm, arg), i;
-	char region[16];
+	char region[24];
 	__u64 value;
 
 	ASSERT_LT(0, id);
@@ -363,7 +363,7 @@ TEST_F(observe, can_be_read_while_things_come_and_go)
 
 TEST_F(observe, the_files_go_with_what_they_show)
 {
-	char path[128], queue[16];
+	char path[128], queue[24];
 	int fd, vm2;
 	char c;
 

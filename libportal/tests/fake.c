@@ -228,6 +228,9 @@ static int vm_ioctl(unsigned long cmd, void *arg)
 	case PORTAL_REGION_DEL:
 		fake.deleted = ((struct portal_id *)arg)->id;
 		return 0;
+	case PORTAL_IRQ_MSI:
+		fake.msi = *(struct portal_irq_msi *)arg;
+		return 0;
 	case PORTAL_IRQ_BIND:
 	case PORTAL_IRQ_UNBIND:
 		fake.irq = *(struct portal_irq_bind *)arg;

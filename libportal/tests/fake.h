@@ -43,6 +43,7 @@ struct fake {
 	struct portal_hook_add hook;
 	struct portal_region_add region;
 	struct portal_irq_bind irq;
+	struct portal_irq_msi msi;
 
 	/* what it shall see */
 	int commit_err;			/* of the next commit or write, once */

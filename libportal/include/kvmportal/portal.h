@@ -277,6 +277,15 @@ void portal_mem_unmap(struct portal_mem *mem);
 /* Every write to @eventfd raises @gsi in the guest. @resamplefd: or -1. */
 int portal_irq_bind(struct portal_vm *vm, uint32_t gsi, int eventfd, int resamplefd);
 int portal_irq_unbind(struct portal_vm *vm, uint32_t gsi, int eventfd);
+/*
+ * Sends one message (MSI) now. -ENOENT: no vCPU has that destination. All of
+ * these: -EOPNOTSUPP: the VM's irqchip does not allow it, see
+ * struct portal_irq_bind.
+ */
+int portal_irq_msi(struct portal_vm *vm, uint64_t address, uint32_t data);
+/* Every write to @eventfd sends the message, until unbound, closed or detached. */
+int portal_irq_bind_msi(struct portal_vm *vm, uint64_t address, uint32_t data, int eventfd);
+int portal_irq_unbind_msi(struct portal_vm *vm, uint64_t address, uint32_t data, int eventfd);
 
 #pragma GCC visibility pop
 

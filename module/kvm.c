@@ -49,7 +49,7 @@ int portal_kvm_init(void)
 
 	portal_features = PORTAL_FEAT_HYPERCALL | PORTAL_FEAT_MMIO | PORTAL_FEAT_PIO |
 			  PORTAL_FEAT_GATE | PORTAL_FEAT_IRQ_GSI | PORTAL_FEAT_IRQ_MSI |
-			  PORTAL_FEAT_MEM_RW | PORTAL_FEAT_MEM_MAP | PORTAL_FEAT_URING;
+			  PORTAL_FEAT_MEM_RW | PORTAL_FEAT_MEM_GVA | PORTAL_FEAT_MEM_MAP | PORTAL_FEAT_URING;
 #ifdef HAVE_URING_CANCEL
 	portal_features |= PORTAL_FEAT_URING_CANCEL;
 #endif
@@ -178,6 +178,18 @@ static void kvm_wake(struct portal_vcpu *pv)
 	kvm_call(kvm_vcpu_wake_up)(vcpu);
 }
 
+/* With the rights that the vCPU has at its instruction: paging, SMEP, SMAP. */
+static u64 kvm_gva(struct portal_vcpu *pv, u64 gva, bool write)
+{
+	struct kvm_vcpu *vcpu = pv->arch;
+
+	/* an encrypted guest's page tables say nothing to us */
+	if (vcpu->arch.guest_state_protected)
+		return U64_MAX;
+	return write ? kvm_call(kvm_mmu_gva_to_gpa_write)(vcpu, gva, NULL) :
+		       kvm_call(kvm_mmu_gva_to_gpa_read)(vcpu, gva, NULL);
+}
+
 static u32 kvm_nr_vcpus(struct portal_vm *vm)
 {
 	struct kvm *kvm = vm->key;
@@ -256,7 +268,7 @@ static int kvm_irq_bind(struct portal_vm *vm, const struct portal_irq_bind *irq,
 	return ret;
 }
 
-/* KVM says how many vCPUs it reached, 0: pending already, negative: none. */
+/* KVM says how many vCPUs it reached, but not reliably that there are none. */
 static int kvm_irq_msi(struct portal_vm *vm, u64 address, u32 data)
 {
 	struct kvm_msi msi = {
@@ -269,9 +281,7 @@ static int kvm_irq_msi(struct portal_vm *vm, u64 address, u32 data)
 	if (!(portal_features & PORTAL_FEAT_IRQ_MSI) || kvm_irqchip(vm) == PORTAL_IRQCHIP_NONE)
 		return -EOPNOTSUPP;
 	ret = kvm_call(kvm_send_userspace_msi)(vm->key, &msi);
-	if (ret < 0)
-		return ret == -EINVAL ? -EINVAL : -ENOENT;
-	return 0;
+	return ret == -EINVAL ? -EINVAL : 0;
 }
 
 static int kvm_gate(struct portal_vm *vm, enum portal_gate gate, bool on)
@@ -285,6 +295,7 @@ static int kvm_gate(struct portal_vm *vm, enum portal_gate gate, bool on)
 const struct portal_vm_ops portal_kvm_ops = {
 	.park = kvm_park,
 	.wake = kvm_wake,
+	.gva = kvm_gva,
 	.gate = kvm_gate,
 	.bus_add = portal_kvm_bus_add,
 	.bus_del = portal_kvm_bus_del,

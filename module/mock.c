@@ -43,6 +43,17 @@ static void mock_wake(struct portal_vcpu *pv)
 	wake_up(&vcpu->wait);
 }
 
+/* Each vCPU sees the RAM at an address of its own; the last page is read-only. */
+static u64 mock_gva(struct portal_vcpu *pv, u64 gva, bool write)
+{
+	const struct mock_vm *mock = pv->vm->key;
+	u64 gpa = gva - PORTAL_MOCK_GVA(pv->id);
+
+	if (gpa >= mock->ram_len || (write && gpa >= mock->ram_len - PAGE_SIZE))
+		return U64_MAX;
+	return gpa;
+}
+
 static int mock_gate(struct portal_vm *vm, enum portal_gate gate, bool on)
 {
 	return 0;
@@ -127,6 +138,7 @@ static void mock_release(struct portal_vm *vm)
 static const struct portal_vm_ops mock_ops = {
 	.park = mock_park,
 	.wake = mock_wake,
+	.gva = mock_gva,
 	.gate = mock_gate,
 	.bus_add = mock_bus_add,
 	.bus_del = mock_bus_del,

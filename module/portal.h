@@ -44,6 +44,7 @@ struct file;
 struct io_uring_cmd;
 struct kvm;
 struct portal_client;
+struct portal_gva;
 struct portal_queue;
 struct portal_region;
 struct portal_vcpu;
@@ -60,6 +61,7 @@ struct portal_vm;
 #define PORTAL_MAX_WINDOWS	1024
 #define PORTAL_MAX_REPLIES	256
 #define PORTAL_MAX_VECS		1024
+#define PORTAL_GVA_PAGES	16
 #define PORTAL_MAX_TIMEOUT_NS	(3600ULL * NSEC_PER_SEC)
 #define PORTAL_TIMEOUT_NS	(5ULL * NSEC_PER_SEC)
 #define PORTAL_HOLD_NS		(10ULL * NSEC_PER_SEC)
@@ -99,6 +101,8 @@ struct portal_stats {
  * @gate: start or stop to see a kind of access of this VM
  * @bus_add: let the accesses of a region reach region.c; checks overlaps
  * @bus_del: the reverse; afterwards nobody is in the region's callbacks
+ * @gva: guest-physical address of a virtual one, U64_MAX: none; in the thread of
+ *	the vCPU, which has just left @park
  * @mem_list: fill @slots, return how many there are
  * @mem_hva: where [gpa, gpa + *len) is in vm->mm; shortens *len to the slot
  * @mem_dirty: [gpa, gpa + len) was written
@@ -115,6 +119,7 @@ struct portal_vm_ops {
 	int (*gate)(struct portal_vm *vm, enum portal_gate gate, bool on);
 	int (*bus_add)(struct portal_region *region);
 	void (*bus_del)(struct portal_region *region);
+	u64 (*gva)(struct portal_vcpu *pv, u64 gva, bool write);
 	int (*mem_list)(struct portal_vm *vm, struct portal_mem_slot *slots, u32 nr, u64 *gen);
 	int (*mem_hva)(struct portal_vm *vm, u64 gpa, u64 *len, bool write, unsigned long *hva);
 	void (*mem_dirty)(struct portal_vm *vm, u64 gpa, u64 len);
@@ -243,6 +248,7 @@ struct portal_vm {
  * @has_read: the access read the region before it wrote
  * @answered: call that was answered before the access, which has not taken it
  * @parked: how long its waits took
+ * @gva: who asks for its addresses while it is parked (gva.c)
  */
 struct portal_vcpu {
 	struct portal_vm *vm;
@@ -265,6 +271,7 @@ struct portal_vcpu {
 	struct portal_call *answered;
 	bool has_read;
 	struct portal_hist parked;
+	struct portal_gva *gva;
 };
 
 /**
@@ -639,6 +646,11 @@ int portal_queue_ioctl_commit(struct portal_queue_file *qf, struct portal_uring_
 /* memory.c */
 int portal_mem_ioctl_list(struct portal_vm_file *vf, struct portal_mem_list *arg);
 int portal_mem_ioctl_rw(struct portal_vm_file *vf, struct portal_mem_rw *arg);
+
+/* gva.c */
+void portal_gva_open(struct portal_vcpu *pv);
+void portal_gva_close(struct portal_vcpu *pv);
+int portal_gva_translate(struct portal_vm *vm, u32 vcpu, u64 gva, u32 nr, bool write, u64 *gpa);
 
 /* window.c */
 struct portal_window;

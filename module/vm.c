@@ -379,6 +379,8 @@ void portal_park(struct portal_vcpu *pv)
 	if (READ_ONCE(pv->vm->gone))
 		return;
 	portal_leave(pv);
+	portal_gva_open(pv);
 	pv->vm->ops->park(pv);
+	portal_gva_close(pv);
 	portal_reenter(pv);
 }

@@ -76,7 +76,7 @@ LENGTH(queue_create, VM, PORTAL_QUEUE_CREATE, portal_queue_create, 0, [2] = 4);
 LENGTH(queue_open, VM, PORTAL_QUEUE_OPEN, portal_queue_open, -ENOENT, [2] = 9999);
 LENGTH(queue_del, VM, PORTAL_QUEUE_DEL, portal_id, -ENOENT, [2] = 9999);
 LENGTH(mem_list, VM, PORTAL_MEM_LIST, portal_mem_list, 0);
-LENGTH(mem_rw, VM, PORTAL_MEM_RW, portal_mem_rw, -EFAULT, [2] = 8, [4] = 1);
+LENGTH(mem_rw, VM, PORTAL_MEM_RW, portal_mem_rw, -EFAULT, [0] = 32, [2] = 8, [4] = 1);
 LENGTH(mem_map, VM, PORTAL_MEM_MAP, portal_mem_map, -ENOENT,
        [2] = 0x70000000, [4] = 0x1000);
 LENGTH(mem_unmap, VM, PORTAL_MEM_UNMAP, portal_id, -ENOENT, [2] = 9999);

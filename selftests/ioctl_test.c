@@ -101,7 +101,7 @@ TEST_F(ioctl, info_tells_features_and_limits)
 	EXPECT_EQ(PORTAL_API_VERSION, info.out_api_version);
 	EXPECT_EQ(0, info.out_errata);
 	EXPECT_NE(0, info.out_features & PORTAL_FEAT_HYPERCALL);
-	EXPECT_EQ(0, info.out_features & ~(((PORTAL_FEAT_URING_CANCEL << 1) - 1) |
+	EXPECT_EQ(0, info.out_features & ~(((PORTAL_FEAT_MEM_GVA << 1) - 1) |
 					   PORTAL_FEAT_MOCK));
 	EXPECT_LE(1, info.out_vms);
 	EXPECT_GT(0x5a5a5a5a, info.out_max_queues);
@@ -359,7 +359,8 @@ TEST_F(ioctl, mem_checks_in_order)
 {
 	char buf[8] = "";
 	struct portal_mem_vec vec = { .gpa = -4ULL, .uptr = 8, .len = 8 };
-	struct portal_mem_rw rw = { .size = sizeof(rw), .flags = 2, .nr_vecs = 0,
+	struct portal_mem_rw rw = { .size = sizeof(rw), .flags = 4, .vcpu = 1, .__reserved2 = 1,
+				    .nr_vecs = 0,
 				    .vecs_uptr = (uintptr_t)&vec, .__reserved = 1 };
 	struct portal_mem_list list = { .size = sizeof(list), .flags = 1, .__reserved = 1 };
 	struct portal_mem_map map = { .size = sizeof(map), .flags = 2, .gpa = 1, .len = 0x1000,
@@ -368,6 +369,8 @@ TEST_F(ioctl, mem_checks_in_order)
 	int wr = portal_vm_dup(self->vm, PORTAL_RIGHT_MEM_WRITE);
 
 	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.__reserved = 0);
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.__reserved2 = 0);
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.vcpu = 0);
 	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.nr_vecs = 1025);
 	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.nr_vecs = 1);
 	FAILS_UNTIL(EOPNOTSUPP, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.flags = 0);

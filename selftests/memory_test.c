@@ -159,6 +159,74 @@ TEST_F(memory, ram_the_vmm_does_not_have_is_efault)
 	EXPECT_EQ(0x66, buf[PAGE - 1]);
 }
 
+/* mem_gva: copies by the addresses of @vcpu, in one piece. */
+static int mem_gva(int vm, __u32 flags, __u32 vcpu, __u64 gva, void *buf, __u64 len, __u64 *done)
+{
+	struct portal_mem_vec vec = VEC(gva, buf, len);
+	struct portal_mem_rw arg = { .size = sizeof(arg), .flags = flags | PORTAL_MEM_F_GVA,
+				     .nr_vecs = 1, .vecs_uptr = (uintptr_t)&vec,
+				     .vcpu = vcpu, .out_done = -1ULL };
+	int ret = portal_ioctl(vm, PORTAL_MEM_RW, &arg);
+
+	*done = arg.out_done;
+	return ret;
+}
+
+TEST_F(memory, virtual_addresses_of_a_waiting_vcpu)
+{
+	static char buf[40 * PAGE];
+	struct portal_request req;
+	struct portal_hook_add hook;
+	struct queue q;
+	unsigned int i;
+	struct vcpu v;
+	__u64 done;
+
+	ASSERT_EQ(0, queue_create(self->vm, &q, (struct portal_queue_create)QUEUE(16)));
+	hook = (struct portal_hook_add)HOOK(q.id, MOCK_HC, MOCK_HC, .flags = PORTAL_HOOK_F_RAW);
+	ASSERT_LT(0, hook_add(self->vm, hook));
+	for (i = 0; i < MOCK_RAM_SIZE; i++)
+		self->ram[i] = i * 7 + i / 251;
+	/* nobody ever saw it, or it is not there */
+	EXPECT_ERRNO(EBUSY, mem_gva(self->vm, 0, 2, PORTAL_MOCK_GVA(2), buf, 8, &done));
+	EXPECT_ERRNO(ENOENT, mem_gva(self->vm, 0, MOCK_VCPUS, 0, buf, 8, &done));
+
+	v.a = mock_hc(MOCK_HC, 7, 1);
+	v.a.vcpu = 1;
+	ASSERT_EQ(0, vcpu_start(&v, self->vm, v.a));
+	ASSERT_TRUE(queue_next(&q, &req));
+	/* more than is asked for at once, off the page; no other wait is needed */
+	ASSERT_EQ(0, mem_gva(self->vm, 0, 1, PORTAL_MOCK_GVA(1) + 100, buf, sizeof(buf), &done));
+	EXPECT_EQ(sizeof(buf), done);
+	EXPECT_EQ(0, memcmp(buf, self->ram + 100, sizeof(buf)));
+	memset(buf, 0x5a, sizeof(buf));
+	ASSERT_EQ(0, mem_gva(self->vm, PORTAL_MEM_F_WRITE, 1, PORTAL_MOCK_GVA(1) + PAGE - 4, buf,
+			     8, &done));
+	EXPECT_EQ(0x5a, self->ram[PAGE + 3]);
+	EXPECT_NE(0x5a, self->ram[PAGE + 4]);
+
+	/* where its page tables end, and what it may not write */
+	EXPECT_ERRNO(EFAULT, mem_gva(self->vm, 0, 1, PORTAL_MOCK_GVA(2), buf, 8, &done));
+	EXPECT_EQ(0, done);
+	EXPECT_ERRNO(EFAULT, mem_gva(self->vm, 0, 1, PORTAL_MOCK_GVA(1) + MOCK_RAM_SIZE - 5, buf,
+				     8, &done));
+	EXPECT_EQ(5, done);
+	EXPECT_ERRNO(EFAULT, mem_gva(self->vm, PORTAL_MEM_F_WRITE, 1,
+				     PORTAL_MOCK_GVA(1) + MOCK_RAM_SIZE - PAGE - 5, buf, 8, &done));
+	EXPECT_EQ(5, done);
+
+	/* its call is none the worse for it */
+	EXPECT_FALSE(vcpu_done(&v));
+	ASSERT_EQ(0, queue_consume(&q));
+	ASSERT_EQ(0, queue_reply(&q, req.id, 99));
+	ASSERT_EQ(0, vcpu_join(&v));
+	EXPECT_EQ(99, v.a.out_value);
+	EXPECT_EQ(1, portal_vm_info(self->vm).out_calls);
+	/* and now it waits no more */
+	EXPECT_ERRNO(EBUSY, mem_gva(self->vm, 0, 1, PORTAL_MOCK_GVA(1), buf, 8, &done));
+	queue_close(&q);
+}
+
 TEST_F(memory, lengths_that_cannot_be_right)
 {
 	struct portal_mem_vec vecs[1025] = { VEC(0, vecs, 0) };

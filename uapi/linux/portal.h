@@ -86,6 +86,8 @@ struct portal_info {
 #define PORTAL_FEAT_URING		(1ULL << 8)
 /* a parked uring_cmd can be cancelled (else it ends after 1 s by ETIME) */
 #define PORTAL_FEAT_URING_CANCEL	(1ULL << 9)
+/* PORTAL_MEM_F_GVA */
+#define PORTAL_FEAT_MEM_GVA		(1ULL << 10)
 /* test build: PORTAL_MOCK_* ioctls exist */
 #define PORTAL_FEAT_MOCK		(1ULL << 63)
 	__aligned_u64 out_errata;
@@ -468,7 +470,7 @@ struct portal_mem_list {
 
 /**
  * struct portal_mem_vec - one piece of a copy
- * @gpa: guest-physical address
+ * @gpa: guest-physical address; with PORTAL_MEM_F_GVA a virtual one
  * @uptr: the caller's memory
  * @len: bytes
  */
@@ -481,24 +483,35 @@ struct portal_mem_vec {
 /**
  * struct portal_mem_rw - ioctl(PORTAL_MEM_RW): copy from or to guest RAM
  * @size: (in) sizeof(struct portal_mem_rw)
- * @flags: (in) PORTAL_MEM_F_WRITE writes the guest's memory
+ * @flags: (in) PORTAL_MEM_F_WRITE writes the guest's memory, PORTAL_MEM_F_GVA
+ *	by virtual addresses of @vcpu
  * @vecs_uptr: (in) array of struct portal_mem_vec
  * @nr_vecs: (in) 1 to 1024
  * @__reserved: 0
  * @out_done: bytes copied, also on error: what follows them is untouched and
  *	nothing is made up
+ * @vcpu: (in) index of a vCPU with PORTAL_MEM_F_GVA, else 0
+ * @__reserved2: 0
  *
- * Errors: ENOENT (no RAM there), EFAULT (the RAM or the caller's memory can't
- * be accessed, or a write to a read-only slot), EPERM, EINTR.
+ * Errors: ENOENT (no RAM there, no such vCPU), EFAULT (the RAM or the caller's
+ * memory can't be accessed, or a write to a read-only slot), EPERM, EINTR.
+ *
+ * With PORTAL_MEM_F_GVA: addresses as the vCPU's instruction would use them,
+ * with its rights (paging, SMAP); EFAULT where that would fault. Only while the
+ * vCPU waits in a call or a register access of ours can it be asked: else, or if
+ * it does not come back to its wait within two seconds (a paused VM), EBUSY.
  */
 struct portal_mem_rw {
 	__u32 size;
 	__u32 flags;
 #define PORTAL_MEM_F_WRITE		(1U << 0)
+#define PORTAL_MEM_F_GVA		(1U << 1)
 	__aligned_u64 vecs_uptr;
 	__u32 nr_vecs;
 	__u32 __reserved;
 	__aligned_u64 out_done;
+	__u32 vcpu;
+	__u32 __reserved2;
 };
 
 /**
@@ -579,9 +592,9 @@ struct portal_irq_bind {
  * @__reserved: 0
  *
  * Needs no route of the VMM. Success does not say that the guest takes it: as
- * in hardware one that is pending already swallows it. ENOENT: no vCPU has
- * that destination. EINVAL: an address that KVM refuses. EOPNOTSUPP as for
- * PORTAL_IRQ_BIND.
+ * in hardware, one that is pending already swallows it, and what goes to a vCPU
+ * that does not exist is lost. EINVAL: an address that KVM refuses. EOPNOTSUPP
+ * as for PORTAL_IRQ_BIND.
  */
 struct portal_irq_msi {
 	__u32 size;

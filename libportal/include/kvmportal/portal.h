@@ -278,9 +278,8 @@ void portal_mem_unmap(struct portal_mem *mem);
 int portal_irq_bind(struct portal_vm *vm, uint32_t gsi, int eventfd, int resamplefd);
 int portal_irq_unbind(struct portal_vm *vm, uint32_t gsi, int eventfd);
 /*
- * Sends one message (MSI) now. -ENOENT: no vCPU has that destination. All of
- * these: -EOPNOTSUPP: the VM's irqchip does not allow it, see
- * struct portal_irq_bind.
+ * Sends one message (MSI) now. All of these: -EOPNOTSUPP: the VM's irqchip does
+ * not allow it, see struct portal_irq_bind.
  */
 int portal_irq_msi(struct portal_vm *vm, uint64_t address, uint32_t data);
 /* Every write to @eventfd sends the message, until unbound, closed or detached. */

@@ -302,6 +302,7 @@ const struct portal_vm_ops portal_kvm_ops = {
 	.mem_list = portal_kvm_mem_list,
 	.mem_hva = portal_kvm_mem_hva,
 	.mem_dirty = portal_kvm_mem_dirty,
+	.mem_logged = portal_kvm_mem_logged,
 	.irq_bind = kvm_irq_bind,
 	.irq_msi = kvm_irq_msi,
 	.irqchip = kvm_irqchip,

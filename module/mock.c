@@ -108,6 +108,11 @@ static void mock_mem_dirty(struct portal_vm *vm, u64 gpa, u64 len)
 {
 }
 
+static bool mock_mem_logged(struct portal_vm *vm, u64 gpa, u64 len)
+{
+	return false;
+}
+
 static int mock_irq_bind(struct portal_vm *vm, const struct portal_irq_bind *irq, bool bind)
 {
 	return -EOPNOTSUPP;
@@ -145,6 +150,7 @@ static const struct portal_vm_ops mock_ops = {
 	.mem_list = mock_mem_list,
 	.mem_hva = mock_mem_hva,
 	.mem_dirty = mock_mem_dirty,
+	.mem_logged = mock_mem_logged,
 	.irq_bind = mock_irq_bind,
 	.irq_msi = mock_irq_msi,
 	.irqchip = mock_irqchip,

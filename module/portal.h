@@ -79,6 +79,7 @@ enum portal_gate {
 	PORTAL_GATE_HYPERCALL,
 	PORTAL_GATE_MMIO,
 	PORTAL_GATE_RELEASE,
+	PORTAL_GATE_IOCTL,
 	PORTAL_GATE_NR,
 };
 
@@ -98,7 +99,7 @@ struct portal_stats {
  * struct portal_vm_ops - what a VM must be able to do; KVM or the mock
  * @park: sleep until woken, a guest interrupt or a signal; may return early
  * @wake: end @park of a vCPU, now or its next one; atomic context
- * @gate: start or stop to see a kind of access of this VM
+ * @gate: start or stop to see a kind of access of this VM, or its VMM's ioctls
  * @bus_add: let the accesses of a region reach region.c; checks overlaps
  * @bus_del: the reverse; afterwards nobody is in the region's callbacks
  * @gva: guest-physical address of a virtual one, U64_MAX: none; in the thread of
@@ -106,6 +107,7 @@ struct portal_stats {
  * @mem_list: fill @slots, return how many there are
  * @mem_hva: where [gpa, gpa + *len) is in vm->mm; shortens *len to the slot
  * @mem_dirty: [gpa, gpa + len) was written
+ * @mem_logged: somebody wants to know that of a part of [gpa, gpa + len)
  * @irq_bind: bind or unbind an eventfd and a GSI
  * @irq_msi: send a message
  * @irqchip: PORTAL_IRQCHIP_*
@@ -123,6 +125,7 @@ struct portal_vm_ops {
 	int (*mem_list)(struct portal_vm *vm, struct portal_mem_slot *slots, u32 nr, u64 *gen);
 	int (*mem_hva)(struct portal_vm *vm, u64 gpa, u64 *len, bool write, unsigned long *hva);
 	void (*mem_dirty)(struct portal_vm *vm, u64 gpa, u64 len);
+	bool (*mem_logged)(struct portal_vm *vm, u64 gpa, u64 len);
 	int (*irq_bind)(struct portal_vm *vm, const struct portal_irq_bind *irq, bool bind);
 	int (*irq_msi)(struct portal_vm *vm, u64 address, u32 data);
 	u32 (*irqchip)(struct portal_vm *vm);
@@ -506,6 +509,7 @@ void portal_kvm_bus_del(struct portal_region *region);
 int portal_kvm_mem_list(struct portal_vm *vm, struct portal_mem_slot *slots, u32 nr, u64 *gen);
 int portal_kvm_mem_hva(struct portal_vm *vm, u64 gpa, u64 *len, bool write, unsigned long *hva);
 void portal_kvm_mem_dirty(struct portal_vm *vm, u64 gpa, u64 len);
+bool portal_kvm_mem_logged(struct portal_vm *vm, u64 gpa, u64 len);
 bool portal_kvm_mem_overlaps(struct kvm *kvm, u64 gpa, u64 len);
 
 /* vm.c */
@@ -659,6 +663,9 @@ int portal_mem_ioctl_unmap(struct portal_vm_file *vf, struct portal_id *arg);
 void portal_window_remove(struct portal_window *window);
 void portal_windows_close(struct portal_vm_file *vf);
 int portal_window_mmap(struct portal_client *client, struct vm_area_struct *vma, u32 id);
+
+/* window_bind.c */
+void portal_windows_recheck(struct portal_vm *vm);
 
 /* irq.c */
 int portal_irq_ioctl_bind(struct portal_vm_file *vf, struct portal_irq_bind *arg);

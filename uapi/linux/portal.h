@@ -517,7 +517,8 @@ struct portal_mem_rw {
 /**
  * struct portal_mem_map - ioctl(PORTAL_MEM_MAP): a window on guest RAM
  * @size: (in) sizeof(struct portal_mem_map)
- * @flags: (in) PORTAL_MEM_F_WRITE for a writable window
+ * @flags: (in) PORTAL_MEM_F_WRITE for a writable window, PORTAL_MEM_F_DIRECT
+ *	for one on the RAM's own file
  * @gpa: (in) page aligned
  * @len: (in) page aligned; must lie in one slot
  * @out_window_id: for PORTAL_MEM_UNMAP
@@ -525,14 +526,31 @@ struct portal_mem_rw {
  * @out_mmap_off: mmap offset on the VM fd
  *
  * The window lives until MEM_UNMAP, or until the VM fd that made it and all
- * mappings through it are closed. Needs the right to read, with PORTAL_MEM_F_WRITE also to write. A window
- * that crosses the end of a slot is ENOENT. The window shows what the guest sees, also after the VMM discards, swaps or
- * migrates pages. Direct I/O on it is EFAULT: the pages are not pinned. Once
- * the memory or the VM is gone, an access is SIGBUS (EFAULT in a system call).
+ * mappings through it are closed. Needs the right to read, with
+ * PORTAL_MEM_F_WRITE also to write. A window that crosses the end of a slot is
+ * ENOENT. EBUSY: somebody else patches kvm_vm_ioctl(); the kernel log says so.
+ *
+ * The window shows what the guest sees, also after the VMM discards, swaps or
+ * migrates pages, and when the slot is deleted and made anew at another address
+ * of the VMM. Once the memory or the VM is gone, an access is SIGBUS (EFAULT in a
+ * system call).
+ *
+ * While KVM logs dirty pages of the slot, what is touched through a writable
+ * window is in the log: every page of it that was accessed, also for reading,
+ * since the log was fetched before. With KVM's dirty ring it is not, nor are
+ * accesses by a 32-bit VMM's KVM_GET_DIRTY_LOG seen.
+ *
+ * Direct I/O on a window is EFAULT: the pages are not pinned. With
+ * PORTAL_MEM_F_DIRECT it works, for mmap() then gives a mapping of the RAM's own
+ * file, and this is all that it is: it stays until munmap(), over MEM_UNMAP and
+ * the end of the VM, follows no slot, and nothing written to it is in a dirty
+ * log. EOPNOTSUPP if the RAM is not a shared mapping of one file (memfd,
+ * tmpfs), or of huge pages.
  */
 struct portal_mem_map {
 	__u32 size;
 	__u32 flags;
+#define PORTAL_MEM_F_DIRECT		(1U << 2)
 	__aligned_u64 gpa;
 	__aligned_u64 len;
 	__u32 out_window_id;

@@ -116,7 +116,7 @@ TEST_F(observe, each_stage_tells_of_a_call_once)
 		"hook", "request", "ring", "queue", "reply", "retire",
 	};
 	struct portal_request req;
-	struct vcpu v;
+	struct vcpu v = { };
 
 	ASSERT_EQ(0, trace_start());
 	ASSERT_EQ(0, vcpu_start(&v, self->vm, mock_hc(MOCK_HC, 7, 1)));
@@ -163,7 +163,7 @@ static void on_signal(int sig)
 TEST_F(observe, restarts_and_time_outs_are_told)
 {
 	struct portal_request req;
-	struct vcpu v;
+	struct vcpu v = { };
 
 	ASSERT_EQ(0, trace_start());
 	signal(SIGUSR1, on_signal);
@@ -227,7 +227,7 @@ static const char *name(char buf[24], const char *what, unsigned int id)
 static int answer_calls(FIXTURE_DATA(observe) *self, int nr, bool reading)
 {
 	struct portal_request req;
-	struct vcpu v;
+	struct vcpu v = { };
 	int i, ret;
 
 	for (i = 0; i < nr; i++) {

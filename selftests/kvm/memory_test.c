@@ -357,6 +357,88 @@ TEST_F(memory, changes_of_other_slots_leave_a_window_alone)
 	ASSERT_EQ(0, slot_set(g, self->ram, EXTRA_PAGES * PAGE, KVM_MEM_LOG_DIRTY_PAGES));
 }
 
+/* A VMM that deletes the slot and makes it anew at two addresses in turn. */
+struct mover {
+	struct guest *g;
+	char *at[2];
+	int moves;
+	int stop;
+	int failed;
+};
+
+static void *move_main(void *arg)
+{
+	struct mover *m = arg;
+
+	while (!__atomic_load_n(&m->stop, __ATOMIC_ACQUIRE)) {
+		int to = __atomic_add_fetch(&m->moves, 1, __ATOMIC_ACQ_REL) % 2;
+
+		if (slot_set(m->g, NULL, 0, 0) ||
+		    slot_set(m->g, m->at[to], EXTRA_PAGES * PAGE, 0))
+			m->failed++;
+	}
+	return NULL;
+}
+
+TEST_F(memory, windows_come_and_go_while_slots_change)
+{
+	struct guest *g = &self->g;
+	struct portal_mem_map arg = { .size = sizeof(arg), .gpa = EXTRA_GPA, .len = PAGE };
+	int i, p, len = EXTRA_PAGES * PAGE, seen[2] = { 0 }, wrong = 0;
+	__u64 start = now_ns();
+	pthread_t thread;
+	struct mover m;
+	char *map, *passing;
+	int pipes[2];
+
+	SETUP(guest_idle, VM_MEM_SRC_ANONYMOUS);
+	m = (struct mover){ .g = g, .at = { self->ram } };
+	m.at[1] = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, m.at[1]);
+	memset(m.at[0], 'a', len);
+	memset(m.at[1], 'b', len);
+	map = window(g->fd, PORTAL_MEM_F_WRITE, EXTRA_GPA, len);
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_EQ(0, pipe2(pipes, O_NONBLOCK));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, move_main, &m));
+	for (i = 0; now_ns() - start < 2 * NSEC_PER_SEC || i < 100; i++) {
+		char c;
+
+		p = i % EXTRA_PAGES;
+		/* by a system call, as it may be SIGBUS just now */
+		if (write(pipes[1], map + p * PAGE, 1) == 1 && read(pipes[0], &c, 1) == 1) {
+			wrong += c != 'a' && c != 'b';
+			seen[c == 'b']++;
+		}
+		if (i % 8)
+			continue;
+		/* ENOENT just now, perhaps */
+		if (portal_ioctl(g->fd, PORTAL_MEM_MAP, &arg))
+			continue;
+		passing = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, g->fd, arg.out_mmap_off);
+		wrong += passing == MAP_FAILED;
+		readable(passing);
+		wrong += !!portal_id(g->fd, PORTAL_MEM_UNMAP, arg.out_window_id);
+		wrong += readable(passing);
+		munmap(passing, PAGE);
+	}
+	__atomic_store_n(&m.stop, 1, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, m.failed);
+	EXPECT_EQ(0, wrong);
+	EXPECT_LT(0, seen[0]);
+	EXPECT_LT(0, seen[1]);
+	EXPECT_LT(10, m.moves);
+	/* at rest it is where the last move has put it */
+	EXPECT_EQ(m.moves % 2 ? 'b' : 'a', *(volatile char *)map);
+	close(pipes[0]);
+	close(pipes[1]);
+	munmap(map, len);
+	ASSERT_EQ(0, slot_set(g, NULL, 0, 0));
+	ASSERT_EQ(0, slot_set(g, self->ram, len, KVM_MEM_LOG_DIRTY_PAGES));
+	munmap(m.at[1], len);
+}
+
 static unsigned long dirty(struct guest *g)
 {
 	unsigned long bitmap[1] = { 0 };

@@ -150,7 +150,12 @@ static int mem_copy_gva(struct portal_vm *vm, u32 vcpu, struct portal_mem_vec *v
 	u64 gpa[PORTAL_GVA_PAGES];
 	int i, got, ret = 0;
 
+	/* the VMM's mm is not held over this: it may be exiting */
 	got = portal_gva_translate(vm, vcpu, vec->gpa & PAGE_MASK, nr, write, gpa);
+	if (got < 0)
+		return got;
+	if (!mmget_not_zero(vm->mm))
+		return -ENODEV;
 	for (i = 0; i < got && !ret; i++) {
 		size_t off = offset_in_page(vec->gpa);
 		struct portal_mem_vec page = {
@@ -167,7 +172,8 @@ static int mem_copy_gva(struct portal_vm *vm, u32 vcpu, struct portal_mem_vec *v
 		vec->len -= copied;
 		*done += copied;
 	}
-	return got < 0 ? got : ret;
+	mmput(vm->mm);
+	return ret;
 }
 
 static int mem_check(const struct portal_mem_vec *vecs, u32 nr)
@@ -223,7 +229,7 @@ int portal_mem_ioctl_rw(struct portal_vm_file *vf, struct portal_mem_rw *arg)
 	if (!portal_client_may(vf, write ? PORTAL_RIGHT_MEM_WRITE : PORTAL_RIGHT_MEM_READ))
 		goto out_free;
 	ret = -ENODEV;
-	if (READ_ONCE(vm->gone) || !mmget_not_zero(vm->mm))
+	if (READ_ONCE(vm->gone) || (!gva && !mmget_not_zero(vm->mm)))
 		goto out_free;
 
 	ret = 0;
@@ -240,7 +246,8 @@ int portal_mem_ioctl_rw(struct portal_vm_file *vf, struct portal_mem_rw *arg)
 			cond_resched();
 		}
 	}
-	mmput(vm->mm);
+	if (!gva)
+		mmput(vm->mm);
 out_free:
 	if (vecs != fast)
 		kvfree(vecs);

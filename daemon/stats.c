@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon.h"
+#include "kstats.h"
 
 #define PATIENCE	1000000ULL
 
@@ -114,6 +115,9 @@ static void add_kernel(struct json_object *obj, struct vm *vm)
 	add_u64(k, "dropped", info.out_dropped);
 	add_u64(k, "shadow_reads", info.out_shadow_reads);
 	add_u64(k, "wakeups", info.out_wakeups);
+	/* an older module does not say where: 0 */
+	if (info.out_vm_id)
+		kstats_add(k, KSTATS_ROOT, info.out_vm_id, info.out_client_id);
 	json_object_object_add(obj, "kernel", k);
 }
 

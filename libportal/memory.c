@@ -18,6 +18,7 @@ struct window {
 struct portal_mem {
 	struct portal_vm *vm;
 	bool write;
+	bool direct;
 	uint64_t generation;
 	uint32_t nr;
 	struct window *windows;		/* ordered by address, no overlaps */
@@ -25,8 +26,9 @@ struct portal_mem {
 
 /* ---- copies ------------------------------------------------------------ */
 
-ssize_t portal_mem_rwv(struct portal_vm *vm, const struct portal_mem_vec *vecs, uint32_t nr,
-		       bool write)
+/* @flags: PORTAL_MEM_F_*; @vcpu: 0 without PORTAL_MEM_F_GVA */
+static ssize_t mem_rwv(struct portal_vm *vm, const struct portal_mem_vec *vecs, uint32_t nr,
+		       uint32_t flags, uint32_t vcpu)
 {
 	uint64_t done = 0, off = 0;	/* off: what is done of *vecs */
 	int err = 0;
@@ -34,7 +36,7 @@ ssize_t portal_mem_rwv(struct portal_vm *vm, const struct portal_mem_vec *vecs, 
 	while (nr && err >= 0) {
 		struct portal_mem_vec rest;
 		struct portal_mem_rw arg = PORTAL_ARG(portal_mem_rw,
-						      .flags = write ? PORTAL_MEM_F_WRITE : 0,
+						      .flags = flags, .vcpu = vcpu,
 						      .vecs_uptr = ptr_to_u64(vecs),
 						      .nr_vecs = nr < VECS_MAX ? nr : VECS_MAX);
 		uint32_t before = nr;
@@ -63,6 +65,12 @@ ssize_t portal_mem_rwv(struct portal_vm *vm, const struct portal_mem_vec *vecs, 
 	return done || err >= 0 ? (ssize_t)done : err;
 }
 
+ssize_t portal_mem_rwv(struct portal_vm *vm, const struct portal_mem_vec *vecs, uint32_t nr,
+		       bool write)
+{
+	return mem_rwv(vm, vecs, nr, write ? PORTAL_MEM_F_WRITE : 0, 0);
+}
+
 ssize_t portal_mem_read(struct portal_vm *vm, uint64_t gpa, void *buf, size_t len)
 {
 	struct portal_mem_vec vec = { .gpa = gpa, .uptr = ptr_to_u64(buf), .len = len };
@@ -75,6 +83,22 @@ ssize_t portal_mem_write(struct portal_vm *vm, uint64_t gpa, const void *buf, si
 	struct portal_mem_vec vec = { .gpa = gpa, .uptr = ptr_to_u64(buf), .len = len };
 
 	return len ? portal_mem_rwv(vm, &vec, 1, true) : 0;
+}
+
+ssize_t portal_mem_read_gva(struct portal_vm *vm, uint32_t vcpu, uint64_t gva, void *buf,
+			    size_t len)
+{
+	struct portal_mem_vec vec = { .gpa = gva, .uptr = ptr_to_u64(buf), .len = len };
+
+	return len ? mem_rwv(vm, &vec, 1, PORTAL_MEM_F_GVA, vcpu) : 0;
+}
+
+ssize_t portal_mem_write_gva(struct portal_vm *vm, uint32_t vcpu, uint64_t gva, const void *buf,
+			     size_t len)
+{
+	struct portal_mem_vec vec = { .gpa = gva, .uptr = ptr_to_u64(buf), .len = len };
+
+	return len ? mem_rwv(vm, &vec, 1, PORTAL_MEM_F_GVA | PORTAL_MEM_F_WRITE, vcpu) : 0;
 }
 
 /* ---- slots ------------------------------------------------------------- */
@@ -126,20 +150,24 @@ static void window_close(struct portal_vm *vm, struct window *win)
 	portal_id_ioctl(vm->fd, PORTAL_MEM_UNMAP, win->id);
 }
 
-static int window_open(struct portal_vm *vm, bool write, const struct portal_mem_slot *slot,
+static int window_open(const struct portal_mem *mem, const struct portal_mem_slot *slot,
 		       struct window *win)
 {
-	struct portal_mem_map arg = PORTAL_ARG(portal_mem_map,
-					       .flags = write ? PORTAL_MEM_F_WRITE : 0,
-					       .gpa = slot->gpa, .len = slot->len);
+	struct portal_mem_map arg = PORTAL_ARG(portal_mem_map, .gpa = slot->gpa, .len = slot->len);
+	struct portal_vm *vm = mem->vm;
 	int err;
+
+	if (mem->write)
+		arg.flags |= PORTAL_MEM_F_WRITE;
+	if (mem->direct)
+		arg.flags |= PORTAL_MEM_F_DIRECT;
 
 	err = portal_ioctl(vm->fd, PORTAL_MEM_MAP, &arg);
 	if (err < 0)
 		return err;
 	win->slot = *slot;
 	win->id = arg.out_window_id;
-	win->base = mmap(NULL, slot->len, PROT_READ | (write ? PROT_WRITE : 0), MAP_SHARED,
+	win->base = mmap(NULL, slot->len, PROT_READ | (mem->write ? PROT_WRITE : 0), MAP_SHARED,
 			 vm->fd, (off_t)arg.out_mmap_off);
 	if (win->base == MAP_FAILED) {
 		err = -errno;
@@ -207,10 +235,11 @@ static int windows_fill(struct portal_mem *mem, const struct portal_mem *old,
 
 		if (mem->write && slots[i].flags & PORTAL_SLOT_F_READONLY)
 			continue;
-		if (same && slot_equal(&same->slot, &slots[i]))
+		/* the kernel moves a window, but not a mapping of a file */
+		if (same && !mem->direct && slot_equal(&same->slot, &slots[i]))
 			*win = *same;
 		else
-			err = window_open(mem->vm, mem->write, &slots[i], win);
+			err = window_open(mem, &slots[i], win);
 		if (err == -EOPNOTSUPP) {
 			refused = true;
 			continue;
@@ -222,8 +251,8 @@ static int windows_fill(struct portal_mem *mem, const struct portal_mem *old,
 	return refused && !mem->nr ? -EOPNOTSUPP : 0;
 }
 
-static int mem_build(struct portal_vm *vm, bool write, const struct portal_mem *old,
-		     struct portal_mem **mem)
+static int mem_build(struct portal_vm *vm, bool write, bool direct,
+		     const struct portal_mem *old, struct portal_mem **mem)
 {
 	struct portal_mem *new = calloc(1, sizeof(*new));
 	struct portal_mem_slot *slots;
@@ -233,6 +262,7 @@ static int mem_build(struct portal_vm *vm, bool write, const struct portal_mem *
 		return -ENOMEM;
 	new->vm = vm;
 	new->write = write;
+	new->direct = direct;
 	nr = slots_get(vm, &slots, &new->generation);
 	if (nr < 0) {
 		free(new);
@@ -250,13 +280,13 @@ static int mem_build(struct portal_vm *vm, bool write, const struct portal_mem *
 }
 
 /* As mem_build(), again if the VMM took a slot away between list and map. */
-static int mem_build_stable(struct portal_vm *vm, bool write, const struct portal_mem *old,
-			    struct portal_mem **mem)
+static int mem_build_stable(struct portal_vm *vm, bool write, bool direct,
+			    const struct portal_mem *old, struct portal_mem **mem)
 {
 	int err = 0, tries;
 
 	for (tries = 0; tries < MAP_TRIES; tries++) {
-		err = mem_build(vm, write, old, mem);
+		err = mem_build(vm, write, direct, old, mem);
 		if (err != -ENOENT)
 			return err;
 	}
@@ -265,7 +295,12 @@ static int mem_build_stable(struct portal_vm *vm, bool write, const struct porta
 
 int portal_mem_map(struct portal_vm *vm, bool write, struct portal_mem **mem)
 {
-	return mem_build_stable(vm, write, NULL, mem);
+	return mem_build_stable(vm, write, false, NULL, mem);
+}
+
+int portal_mem_map_direct(struct portal_vm *vm, bool write, struct portal_mem **mem)
+{
+	return mem_build_stable(vm, write, true, NULL, mem);
 }
 
 int portal_mem_refresh(struct portal_mem *mem)
@@ -279,7 +314,7 @@ int portal_mem_refresh(struct portal_mem *mem)
 		return err;
 	if (generation == mem->generation)
 		return 0;
-	err = mem_build_stable(mem->vm, mem->write, mem, &new);
+	err = mem_build_stable(mem->vm, mem->write, mem->direct, mem, &new);
 	if (err)
 		return err;
 	/* the caller keeps its handle: swap what the two hold */

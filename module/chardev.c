@@ -4,13 +4,13 @@
  * poll, mmap
  */
 #include <linux/fs.h>
+#include <linux/ktime.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/vmalloc.h>
 #include "portal.h"
 #include "trace.h"
 
@@ -97,6 +97,8 @@ static ssize_t queue_read(struct file *file, char __user *buf, size_t len, loff_
 		ret = -ESTALE;
 	else if (queue->seen < pos + nr)
 		queue->seen = pos + nr;
+	if (ret != -ESTALE)
+		portal_ring_taken(queue, pos + nr, ktime_get_ns());
 	spin_unlock(&queue->lock);
 	trace_portal_fetch(queue->id, nr);
 out_unlock:
@@ -142,7 +144,7 @@ static int queue_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct portal_queue_file *qf = file->private_data;
 
-	return remap_vmalloc_range(vma, qf->queue->ring, vma->vm_pgoff);
+	return portal_shared_mmap(vma, qf->queue->ring, qf->queue->ring_size, vma->vm_pgoff);
 }
 
 const struct file_operations portal_queue_fops = {

@@ -7,7 +7,6 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <linux/vmalloc.h>
 #include "portal.h"
 
 static void client_free(struct kref *ref)
@@ -55,6 +54,7 @@ void portal_client_shutdown(struct portal_client *client)
 	if (READ_ONCE(client->vm->gone))
 		portal_queue_lifecycle(client, PORTAL_LIFE_VM_GONE, 0, 0);
 	client->dead = true;
+	portal_debugfs_client_del(client);
 	xa_for_each(&client->regions, i, region) {
 		xa_erase(&client->regions, i);
 		portal_region_remove(region);
@@ -78,6 +78,7 @@ void portal_client_shutdown(struct portal_client *client)
 	client->nr_windows = 0;
 out_unlock:
 	mutex_unlock(&client->lock);
+	portal_irq_release(client);
 }
 
 static int vm_file_release(struct inode *inode, struct file *file)
@@ -117,7 +118,8 @@ static int vm_file_mmap(struct file *file, struct vm_area_struct *vma)
 		xa_unlock(&client->regions);
 		if (!region)
 			return -ENOENT;
-		ret = remap_vmalloc_range(vma, region->shadow, vma->vm_pgoff & PGOFF_MASK);
+		ret = portal_shared_mmap(vma, region->shadow, region->shadow_size,
+					 vma->vm_pgoff & PGOFF_MASK);
 		portal_region_put(region);
 		return ret;
 	case PORTAL_MMAP_WINDOW:
@@ -195,6 +197,7 @@ int portal_client_fd(struct portal_vm *vm, u32 rights)
 	client->vm = vm;
 	kref_init(&client->ref);
 	mutex_init(&client->lock);
+	INIT_LIST_HEAD(&client->msis);
 	xa_init_flags(&client->hooks, XA_FLAGS_ALLOC1);
 	xa_init_flags(&client->regions, XA_FLAGS_ALLOC1);
 	xa_init_flags(&client->queues, XA_FLAGS_ALLOC1);
@@ -289,5 +292,7 @@ int portal_vm_ioctl_info(struct portal_vm_file *vf, struct portal_vm_info *arg)
 	arg->out_dropped = atomic64_read(&s->dropped);
 	arg->out_shadow_reads = atomic64_read(&s->shadow_reads);
 	arg->out_wakeups = atomic64_read(&s->wakeups);
+	arg->out_vm_id = vm->id;
+	arg->out_client_id = client->id;
 	return 0;
 }

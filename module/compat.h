@@ -43,6 +43,18 @@ static inline long portal_gup_remote(struct mm_struct *mm, unsigned long start,
 #endif
 }
 
+/* The same with pins, for who writes to the pages or reads them at leisure. */
+static inline long portal_pin_remote(struct mm_struct *mm, unsigned long start,
+				     unsigned long nr, unsigned int gup_flags,
+				     struct page **pages, int *locked)
+{
+#ifdef HAVE_GUP_REMOTE_NO_VMAS
+	return pin_user_pages_remote(mm, start, nr, gup_flags, pages, locked);
+#else
+	return pin_user_pages_remote(mm, start, nr, gup_flags, pages, NULL, locked);
+#endif
+}
+
 /* Context: ->mmap, or the mmap_lock held for writing. */
 static inline void portal_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 {

@@ -69,7 +69,7 @@ void portal_bells_refill(struct portal_queue *queue, bool (*have_room)(struct po
 	list_for_each_entry_safe(bell, tmp, &queue->bells, node) {
 		if (!have_room(queue, PORTAL_RING_F_OVERFLOW))
 			break;
-		portal_ring_write(queue, &bell->req);
+		portal_ring_write(queue, &bell->req, NULL);
 		bell_del(queue, bell);
 	}
 }
@@ -178,9 +178,11 @@ void portal_doorbell_ring(struct portal_vcpu *pv, struct portal_region *region,
 	/* no match: as a doorbell without conditions, so that nothing is silently lost */
 	if (!bell_post(region, req)) {
 		atomic64_inc(&pv->vm->stats.posted);
+		atomic64_inc(&region->t.stats.posted);
 		return;
 	}
 	portal_queue_drop(region->t.queue);
+	atomic64_inc(&region->t.stats.dropped);
 	if (count)
 		atomic_set(count, 0);	/* the next ring posts anew */
 }

@@ -132,6 +132,7 @@ int portal_hook_ioctl_add(struct portal_vm_file *vf, struct portal_hook_add *arg
 		goto out_put_queue;
 	}
 	client->nr_hooks++;
+	portal_debugfs_hook(hook);
 	arg->out_hook_id = hook->t.id;
 	mutex_unlock(&client->lock);
 	return 0;
@@ -154,6 +155,7 @@ void portal_hook_remove(struct portal_hook *hook)
 {
 	struct portal_vm *vm = hook->client->vm;
 
+	portal_debugfs_del(hook->client, "hook", hook->t.id);
 	mutex_lock(&vm->hooks_lock);
 	list_del_rcu(&hook->node);
 	portal_vm_bounds(vm);

@@ -54,6 +54,7 @@ static enum portal_step post(struct portal_vcpu *pv, struct portal_hook *hook,
 {
 	struct portal_stats *s = &pv->vm->stats;
 	struct portal_queue *queue = hook->t.queue;
+	bool slept = false;
 	u64 pos;
 	int ret;
 
@@ -69,6 +70,7 @@ static enum portal_step post(struct portal_vcpu *pv, struct portal_hook *hook,
 			portal_queue_put(queue);
 			return PORTAL_RESTART;
 		}
+		slept = true;
 		ret = portal_queue_post(queue, req, &pos);
 		if (ret)
 			portal_queue_drop(queue);
@@ -78,6 +80,8 @@ static enum portal_step post(struct portal_vcpu *pv, struct portal_hook *hook,
 	}
 	if (!ret)
 		atomic64_inc(&s->posted);
+	if (!slept || hook_match(pv->vm, req->addr) == hook)
+		atomic64_inc(ret ? &hook->t.stats.dropped : &hook->t.stats.posted);
 	hc->value = ret ? -PORTAL_EBUSY : 0;
 	return PORTAL_RETIRE;
 }

@@ -347,6 +347,7 @@ int portal_region_read(struct portal_vcpu *pv, struct portal_region *region, u32
 	if (waits_for_head(attr) && pv->fenced != region)
 		portal_fence_wait(pv, &region->t, atomic64_read(&region->posted_pos), region, true);
 	atomic64_inc(&pv->vm->stats.shadow_reads);
+	atomic64_inc(&region->t.stats.shadow_reads);
 	shadow_read(region, offset, len, val);
 	return 0;
 }
@@ -374,9 +375,11 @@ static u64 region_post(struct portal_vcpu *pv, struct portal_region *region,
 	}
 	if (ret) {
 		portal_queue_drop(queue);
+		atomic64_inc(&region->t.stats.dropped);
 		return 0;
 	}
 	atomic64_inc(&stats->posted);
+	atomic64_inc(&region->t.stats.posted);
 	atomic64_set(&region->posted_pos, pos);
 	return pos;
 }

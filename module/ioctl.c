@@ -26,6 +26,7 @@ union ioctl_arg {
 	struct portal_mem_rw mem_rw;
 	struct portal_mem_map mem_map;
 	struct portal_irq_bind irq_bind;
+	struct portal_irq_msi irq_msi;
 	struct portal_queue_info queue_info;
 };
 
@@ -88,6 +89,7 @@ THUNK(mem_ioctl_map, struct portal_vm_file, portal_mem_map)
 THUNK(mem_ioctl_unmap, struct portal_vm_file, portal_id)
 THUNK(irq_ioctl_bind, struct portal_vm_file, portal_irq_bind)
 THUNK(irq_ioctl_unbind, struct portal_vm_file, portal_irq_bind)
+THUNK(irq_ioctl_msi, struct portal_vm_file, portal_irq_msi)
 THUNK(queue_ioctl_info, struct portal_queue_file, portal_queue_info)
 
 static const struct ioctl_op dev_ops[] = {
@@ -111,6 +113,7 @@ static const struct ioctl_op vm_ops[] = {
 	OP(PORTAL_MEM_UNMAP, op_mem_ioctl_unmap, portal_id, __reserved, false),
 	OP(PORTAL_IRQ_BIND, op_irq_ioctl_bind, portal_irq_bind, __reserved, false),
 	OP(PORTAL_IRQ_UNBIND, op_irq_ioctl_unbind, portal_irq_bind, __reserved, false),
+	OP(PORTAL_IRQ_MSI, op_irq_ioctl_msi, portal_irq_msi, __reserved, false),
 };
 
 static const struct ioctl_op queue_ops[] = {

@@ -49,7 +49,8 @@ int portal_kvm_init(void)
 
 	portal_features = PORTAL_FEAT_HYPERCALL | PORTAL_FEAT_MMIO | PORTAL_FEAT_PIO |
 			  PORTAL_FEAT_GATE | PORTAL_FEAT_GATE_PIO | PORTAL_FEAT_IRQ_GSI |
-			  PORTAL_FEAT_MEM_RW | PORTAL_FEAT_MEM_MAP | PORTAL_FEAT_URING;
+			  PORTAL_FEAT_IRQ_MSI | PORTAL_FEAT_MEM_RW | PORTAL_FEAT_MEM_GVA |
+			  PORTAL_FEAT_MEM_MAP | PORTAL_FEAT_URING;
 #ifdef HAVE_URING_CANCEL
 	portal_features |= PORTAL_FEAT_URING_CANCEL;
 #endif
@@ -97,6 +98,7 @@ static int kvm_vm_get(struct kvm *kvm, struct portal_vm **out)
 		return PTR_ERR(vm);
 	}
 	refcount_inc(&kvm->users_count);	/* kvm_get_kvm(); the VM's file has one */
+	vm->pid = kvm->userspace_pid;
 	vm->watched = !portal_gate_set(PORTAL_GATE_RELEASE, true);
 out_unlock:
 	mutex_unlock(&portal_vms_mutex);
@@ -185,6 +187,18 @@ static u64 kvm_rip(struct portal_vcpu *pv)
 	return kvm_call(kvm_get_linear_rip)(pv->arch);
 }
 
+/* With the rights that the vCPU has at its instruction: paging, SMEP, SMAP. */
+static u64 kvm_gva(struct portal_vcpu *pv, u64 gva, bool write)
+{
+	struct kvm_vcpu *vcpu = pv->arch;
+
+	/* an encrypted guest's page tables say nothing to us */
+	if (vcpu->arch.guest_state_protected)
+		return U64_MAX;
+	return write ? kvm_call(kvm_mmu_gva_to_gpa_write)(vcpu, gva, NULL) :
+		       kvm_call(kvm_mmu_gva_to_gpa_read)(vcpu, gva, NULL);
+}
+
 static u32 kvm_nr_vcpus(struct portal_vm *vm)
 {
 	struct kvm *kvm = vm->key;
@@ -263,6 +277,22 @@ static int kvm_irq_bind(struct portal_vm *vm, const struct portal_irq_bind *irq,
 	return ret;
 }
 
+/* KVM says how many vCPUs it reached, but not reliably that there are none. */
+static int kvm_irq_msi(struct portal_vm *vm, u64 address, u32 data)
+{
+	struct kvm_msi msi = {
+		.address_lo = lower_32_bits(address),
+		.address_hi = upper_32_bits(address),
+		.data = data,
+	};
+	int ret;
+
+	if (!(portal_features & PORTAL_FEAT_IRQ_MSI) || kvm_irqchip(vm) == PORTAL_IRQCHIP_NONE)
+		return -EOPNOTSUPP;
+	ret = kvm_call(kvm_send_userspace_msi)(vm->key, &msi);
+	return ret == -EINVAL ? -EINVAL : 0;
+}
+
 static int kvm_gate(struct portal_vm *vm, enum portal_gate gate, bool on)
 {
 	/* without a gate the waits are in the access: slower, still right */
@@ -276,13 +306,16 @@ const struct portal_vm_ops portal_kvm_ops = {
 	.park = kvm_park,
 	.wake = kvm_wake,
 	.rip = kvm_rip,
+	.gva = kvm_gva,
 	.gate = kvm_gate,
 	.bus_add = portal_kvm_bus_add,
 	.bus_del = portal_kvm_bus_del,
 	.mem_list = portal_kvm_mem_list,
 	.mem_hva = portal_kvm_mem_hva,
 	.mem_dirty = portal_kvm_mem_dirty,
+	.mem_logged = portal_kvm_mem_logged,
 	.irq_bind = kvm_irq_bind,
+	.irq_msi = kvm_irq_msi,
 	.irqchip = kvm_irqchip,
 	.nr_vcpus = kvm_nr_vcpus,
 	.closed = kvm_closed,

@@ -41,7 +41,17 @@ struct file;
 	X(kvm_io_bus_unregister_dev, int,						\
 	  (struct kvm *kvm, enum kvm_bus bus, struct kvm_io_device *dev),		\
 	  PORTAL_FEAT_MMIO | PORTAL_FEAT_PIO)						\
-	X(kvm_irqfd, int, (struct kvm *kvm, struct kvm_irqfd *args), PORTAL_FEAT_IRQ_GSI)
+	X(kvm_irqfd, int, (struct kvm *kvm, struct kvm_irqfd *args), PORTAL_FEAT_IRQ_GSI)	\
+	X(kvm_vm_ioctl, long, (struct file *file, unsigned int cmd, unsigned long arg),	\
+	  PORTAL_FEAT_MEM_MAP)								\
+	X(kvm_mmu_gva_to_gpa_read, gpa_t,						\
+	  (struct kvm_vcpu *vcpu, gva_t gva, struct x86_exception *exception),		\
+	  PORTAL_FEAT_MEM_GVA)								\
+	X(kvm_mmu_gva_to_gpa_write, gpa_t,						\
+	  (struct kvm_vcpu *vcpu, gva_t gva, struct x86_exception *exception),		\
+	  PORTAL_FEAT_MEM_GVA)								\
+	X(kvm_send_userspace_msi, int, (struct kvm *kvm, struct kvm_msi *msi),		\
+	  PORTAL_FEAT_IRQ_MSI)
 
 #define PORTAL_KVM_DECLARE(name, ret, args, feature)	\
 	ret portal_proto_##name args;			\

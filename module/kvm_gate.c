@@ -202,6 +202,49 @@ static void notrace pio_handler(unsigned long ip, unsigned long parent_ip,
 		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)portal_exit_pio);
 }
 
+/* ---- the VMM changes slots ------------------------------------------------ */
+
+/* After these a window may show what the guest does not see, or hide a write. */
+static __always_inline bool ioctl_matters(unsigned int cmd)
+{
+	return cmd == KVM_SET_USER_MEMORY_REGION ||
+#ifdef KVM_SET_USER_MEMORY_REGION2
+	       cmd == KVM_SET_USER_MEMORY_REGION2 ||
+#endif
+	       cmd == KVM_GET_DIRTY_LOG || cmd == KVM_CLEAR_DIRTY_LOG;
+}
+
+static noinline long ioctl_exit(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	int idx = srcu_read_lock(&portal_srcu);
+	struct portal_vm *vm;
+	long ret;
+
+	portal_foreign_enter(idx);
+	ret = kvm_call(kvm_vm_ioctl)(file, cmd, arg);
+	idx = portal_foreign_exit();
+	vm = portal_vm_find(file->private_data);
+	if (vm && !READ_ONCE(vm->gone))
+		portal_windows_recheck(vm);
+	srcu_read_unlock(&portal_srcu, idx);
+	return ret;
+}
+
+static void notrace ioctl_handler(unsigned long ip, unsigned long parent_ip,
+				  struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct file *file = (void *)portal_ftrace_arg(fregs, 0);
+	bool ours;
+
+	if (!ioctl_matters(portal_ftrace_arg(fregs, 1)) || within_module(parent_ip, THIS_MODULE))
+		return;
+	preempt_disable_notrace();
+	ours = vm_look(file->private_data);
+	preempt_enable_notrace();
+	if (ours)
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)ioctl_exit);
+}
+
 /* ---- the VM's file closes ------------------------------------------------ */
 
 static void notrace release_handler(unsigned long ip, unsigned long parent_ip,
@@ -241,6 +284,7 @@ static struct {
 	GATE(PORTAL_GATE_MMIO, "kvm_mmu_page_fault", page_fault_handler, FTRACE_OPS_FL_IPMODIFY),
 	GATE(PORTAL_GATE_PIO, "kvm_fast_pio", pio_handler, FTRACE_OPS_FL_IPMODIFY),
 	GATE(PORTAL_GATE_RELEASE, "kvm_vm_release", release_handler, 0),
+	GATE(PORTAL_GATE_IOCTL, "kvm_vm_ioctl", ioctl_handler, FTRACE_OPS_FL_IPMODIFY),
 };
 
 static_assert(ARRAY_SIZE(gates) == PORTAL_GATE_NR);

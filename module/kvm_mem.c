@@ -126,6 +126,30 @@ void portal_kvm_mem_dirty(struct portal_vm *vm, u64 gpa, u64 len)
 }
 
 /**
+ * portal_kvm_mem_logged() - does somebody keep a log of writes?
+ * @vm: the VM
+ * @gpa: first byte
+ * @len: bytes, not 0
+ *
+ * Context: any that may sleep; struct kvm held.
+ * Return: true if so for any part of it.
+ */
+bool portal_kvm_mem_logged(struct portal_vm *vm, u64 gpa, u64 len)
+{
+	struct kvm_memslot_iter iter;
+	struct kvm *kvm = vm->key;
+	bool logged = false;
+	int idx;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), gpa_to_gfn(gpa),
+					  gpa_to_gfn(gpa + len - 1) + 1)
+		logged |= kvm_slot_dirty_track_enabled(iter.slot) && iter.slot->dirty_bitmap;
+	srcu_read_unlock(&kvm->srcu, idx);
+	return logged;
+}
+
+/**
  * portal_kvm_mem_overlaps() - is any of this RAM, or a page of KVM's own
  * @kvm: the VM
  * @gpa: first byte

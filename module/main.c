@@ -18,6 +18,7 @@ static int __init portal_init(void)
 	portal_wq = alloc_workqueue("portal", WQ_UNBOUND, 0);
 	if (!portal_wq)
 		return -ENOMEM;
+	portal_debugfs_init();
 	ret = portal_inode_init();
 	if (ret)
 		goto out_wq;
@@ -35,6 +36,7 @@ out_kvm:
 out_inode:
 	portal_inode_exit();
 out_wq:
+	portal_debugfs_exit();
 	destroy_workqueue(portal_wq);
 	return ret;
 }
@@ -45,6 +47,7 @@ static void __exit portal_exit(void)
 	portal_chardev_exit();
 	destroy_workqueue(portal_wq);	/* drains: the last VM may be on its way out */
 	portal_kvm_exit();
+	portal_debugfs_exit();
 	portal_inode_exit();
 }
 

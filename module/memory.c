@@ -65,7 +65,7 @@ out_free:
 }
 
 /*
- * References on the pages of [gpa, gpa + *len), at most PORTAL_RW_PAGES and
+ * Pins the pages of [gpa, gpa + *len), at most PORTAL_RW_PAGES and
  * those of one slot; shortens *len to them. Returns how many or -errno.
  */
 static int mem_pages(struct portal_vm *vm, u64 gpa, u64 *len, bool write, struct page **pages)
@@ -86,7 +86,8 @@ static int mem_pages(struct portal_vm *vm, u64 gpa, u64 *len, bool write, struct
 	nr = DIV_ROUND_UP(offset_in_page(hva) + *len, PAGE_SIZE);
 	if (mmap_read_lock_killable(vm->mm))
 		return -EINTR;
-	got = portal_gup_remote(vm->mm, hva & PAGE_MASK, nr, write ? FOLL_WRITE : 0, pages,
+	/* pinned: what we write must not be lost to a copy-on-write or write-back */
+	got = portal_pin_remote(vm->mm, hva & PAGE_MASK, nr, write ? FOLL_WRITE : 0, pages,
 				&locked);
 	if (locked)
 		mmap_read_unlock(vm->mm);
@@ -124,11 +125,8 @@ static int mem_copy(struct portal_vm *vm, struct portal_mem_vec *vec, bool write
 			left = copy_to_user(uptr + copied, kaddr + off, n);
 		kunmap_local(kaddr);
 		copied += n - left;
-		if (write)
-			set_page_dirty_lock(pages[i]);
 	}
-	for (i = 0; i < nr; i++)
-		put_page(pages[i]);
+	unpin_user_pages_dirty_lock(pages, nr, write);
 	if (write && copied && portal_vm_enter(vm)) {
 		vm->ops->mem_dirty(vm, vec->gpa, copied);
 		portal_vm_exit(vm);
@@ -138,6 +136,44 @@ static int mem_copy(struct portal_vm *vm, struct portal_mem_vec *vec, bool write
 	vec->len -= copied;
 	*done += copied;
 	return left ? -EFAULT : 0;
+}
+
+/*
+ * The same by virtual addresses: pages that are neighbours there are none in
+ * guest-physical memory.
+ */
+static int mem_copy_gva(struct portal_vm *vm, u32 vcpu, struct portal_mem_vec *vec, bool write,
+			u64 *done)
+{
+	u32 nr = min_t(u64, PORTAL_GVA_PAGES,
+		       DIV_ROUND_UP(offset_in_page(vec->gpa) + vec->len, PAGE_SIZE));
+	u64 gpa[PORTAL_GVA_PAGES];
+	int i, got, ret = 0;
+
+	/* the VMM's mm is not held over this: it may be exiting */
+	got = portal_gva_translate(vm, vcpu, vec->gpa & PAGE_MASK, nr, write, gpa);
+	if (got < 0)
+		return got;
+	if (!mmget_not_zero(vm->mm))
+		return -ENODEV;
+	for (i = 0; i < got && !ret; i++) {
+		size_t off = offset_in_page(vec->gpa);
+		struct portal_mem_vec page = {
+			.gpa = gpa[i] + off,
+			.uptr = vec->uptr,
+			.len = min_t(u64, vec->len, PAGE_SIZE - off),
+		};
+		u64 copied = 0;
+
+		while (page.len && !ret)
+			ret = mem_copy(vm, &page, write, &copied);
+		vec->gpa += copied;
+		vec->uptr += copied;
+		vec->len -= copied;
+		*done += copied;
+	}
+	mmput(vm->mm);
+	return ret;
 }
 
 static int mem_check(const struct portal_mem_vec *vecs, u32 nr)
@@ -166,15 +202,17 @@ static int mem_check(const struct portal_mem_vec *vecs, u32 nr)
 int portal_mem_ioctl_rw(struct portal_vm_file *vf, struct portal_mem_rw *arg)
 {
 	struct portal_mem_vec fast[PORTAL_FAST_VECS], *vecs = fast;
-	bool write = arg->flags & PORTAL_MEM_F_WRITE;
+	bool write = arg->flags & PORTAL_MEM_F_WRITE, gva = arg->flags & PORTAL_MEM_F_GVA;
 	struct portal_vm *vm = vf->client->vm;
 	u32 i;
 	int ret;
 
 	arg->out_done = 0;
-	if (!arg->nr_vecs || arg->nr_vecs > PORTAL_MAX_VECS || arg->__reserved)
+	if (!arg->nr_vecs || arg->nr_vecs > PORTAL_MAX_VECS || arg->__reserved ||
+	    arg->__reserved2 || (arg->vcpu && !gva))
 		return -EINVAL;
-	if (arg->flags & ~PORTAL_MEM_F_WRITE)
+	if (arg->flags & ~(PORTAL_MEM_F_WRITE | PORTAL_MEM_F_GVA) ||
+	    (gva && !(portal_features & PORTAL_FEAT_MEM_GVA)))
 		return -EOPNOTSUPP;
 	if (arg->nr_vecs > PORTAL_FAST_VECS) {
 		vecs = kvmalloc_array(arg->nr_vecs, sizeof(*vecs), GFP_KERNEL_ACCOUNT);
@@ -191,7 +229,7 @@ int portal_mem_ioctl_rw(struct portal_vm_file *vf, struct portal_mem_rw *arg)
 	if (!portal_client_may(vf, write ? PORTAL_RIGHT_MEM_WRITE : PORTAL_RIGHT_MEM_READ))
 		goto out_free;
 	ret = -ENODEV;
-	if (READ_ONCE(vm->gone) || !mmget_not_zero(vm->mm))
+	if (READ_ONCE(vm->gone) || (!gva && !mmget_not_zero(vm->mm)))
 		goto out_free;
 
 	ret = 0;
@@ -200,12 +238,16 @@ int portal_mem_ioctl_rw(struct portal_vm_file *vf, struct portal_mem_rw *arg)
 			/* at least one step each call, or a busy timer could starve it */
 			if (arg->out_done && signal_pending(current))
 				ret = -EINTR;
+			else if (gva)
+				ret = mem_copy_gva(vm, arg->vcpu, &vecs[i], write,
+						   &arg->out_done);
 			else
 				ret = mem_copy(vm, &vecs[i], write, &arg->out_done);
 			cond_resched();
 		}
 	}
-	mmput(vm->mm);
+	if (!gva)
+		mmput(vm->mm);
 out_free:
 	if (vecs != fast)
 		kvfree(vecs);

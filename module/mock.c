@@ -48,6 +48,17 @@ static u64 mock_rip(struct portal_vcpu *pv)
 	return 0;
 }
 
+/* Each vCPU sees the RAM at an address of its own; the last page is read-only. */
+static u64 mock_gva(struct portal_vcpu *pv, u64 gva, bool write)
+{
+	const struct mock_vm *mock = pv->vm->key;
+	u64 gpa = gva - PORTAL_MOCK_GVA(pv->id);
+
+	if (gpa >= mock->ram_len || (write && gpa >= mock->ram_len - PAGE_SIZE))
+		return U64_MAX;
+	return gpa;
+}
+
 static int mock_gate(struct portal_vm *vm, enum portal_gate gate, bool on)
 {
 	return 0;
@@ -102,7 +113,17 @@ static void mock_mem_dirty(struct portal_vm *vm, u64 gpa, u64 len)
 {
 }
 
+static bool mock_mem_logged(struct portal_vm *vm, u64 gpa, u64 len)
+{
+	return false;
+}
+
 static int mock_irq_bind(struct portal_vm *vm, const struct portal_irq_bind *irq, bool bind)
+{
+	return -EOPNOTSUPP;
+}
+
+static int mock_irq_msi(struct portal_vm *vm, u64 address, u32 data)
 {
 	return -EOPNOTSUPP;
 }
@@ -128,13 +149,16 @@ static const struct portal_vm_ops mock_ops = {
 	.park = mock_park,
 	.wake = mock_wake,
 	.rip = mock_rip,
+	.gva = mock_gva,
 	.gate = mock_gate,
 	.bus_add = mock_bus_add,
 	.bus_del = mock_bus_del,
 	.mem_list = mock_mem_list,
 	.mem_hva = mock_mem_hva,
 	.mem_dirty = mock_mem_dirty,
+	.mem_logged = mock_mem_logged,
 	.irq_bind = mock_irq_bind,
+	.irq_msi = mock_irq_msi,
 	.irqchip = mock_irqchip,
 	.nr_vcpus = mock_nr_vcpus,
 	.release = mock_release,
@@ -166,6 +190,8 @@ static int mock_vm(struct portal_mock_vm *arg)
 	}
 	mutex_lock(&portal_vms_mutex);
 	vm = portal_vm_create(mock, current->mm, &mock_ops);
+	if (!IS_ERR(vm))
+		vm->pid = task_tgid_nr(current);
 	mutex_unlock(&portal_vms_mutex);
 	if (IS_ERR(vm)) {
 		kfree(mock);

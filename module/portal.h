@@ -36,12 +36,15 @@
 #include <linux/portal.h>
 #include <linux/portal_guest.h>
 #include <linux/portal_ring.h>
+#include "stats.h"
 
+struct dentry;
 struct eventfd_ctx;
 struct file;
 struct io_uring_cmd;
 struct kvm;
 struct portal_client;
+struct portal_gva;
 struct portal_queue;
 struct portal_region;
 struct portal_vcpu;
@@ -58,6 +61,7 @@ struct portal_vm;
 #define PORTAL_MAX_WINDOWS	1024
 #define PORTAL_MAX_REPLIES	256
 #define PORTAL_MAX_VECS		1024
+#define PORTAL_GVA_PAGES	16
 #define PORTAL_MAX_TIMEOUT_NS	(3600ULL * NSEC_PER_SEC)
 #define PORTAL_TIMEOUT_NS	(5ULL * NSEC_PER_SEC)
 #define PORTAL_HOLD_NS		(10ULL * NSEC_PER_SEC)
@@ -80,6 +84,7 @@ enum portal_gate {
 	PORTAL_GATE_MMIO,
 	PORTAL_GATE_PIO,
 	PORTAL_GATE_RELEASE,
+	PORTAL_GATE_IOCTL,
 	PORTAL_GATE_NR,
 };
 
@@ -100,13 +105,17 @@ struct portal_stats {
  * @park: sleep until woken, a guest interrupt or a signal; may return early
  * @wake: end @park of a vCPU, now or its next one; atomic context
  * @rip: address of the instruction under way, 0 if unknown
- * @gate: start or stop to see a kind of access of this VM
+ * @gate: start or stop to see a kind of access of this VM, or its VMM's ioctls
  * @bus_add: let the accesses of a region reach region.c; checks overlaps
  * @bus_del: the reverse; afterwards nobody is in the region's callbacks
+ * @gva: guest-physical address of a virtual one, U64_MAX: none; in the thread of
+ *	the vCPU, which has just left @park
  * @mem_list: fill @slots, return how many there are
  * @mem_hva: where [gpa, gpa + *len) is in vm->mm; shortens *len to the slot
  * @mem_dirty: [gpa, gpa + len) was written
- * @irq_bind: bind or unbind an eventfd
+ * @mem_logged: somebody wants to know that of a part of [gpa, gpa + len)
+ * @irq_bind: bind or unbind an eventfd and a GSI
+ * @irq_msi: send a message
  * @irqchip: PORTAL_IRQCHIP_*
  * @nr_vcpus: how many
  * @closed: did the VMM close the VM? NULL if that can't happen
@@ -119,10 +128,13 @@ struct portal_vm_ops {
 	int (*gate)(struct portal_vm *vm, enum portal_gate gate, bool on);
 	int (*bus_add)(struct portal_region *region);
 	void (*bus_del)(struct portal_region *region);
+	u64 (*gva)(struct portal_vcpu *pv, u64 gva, bool write);
 	int (*mem_list)(struct portal_vm *vm, struct portal_mem_slot *slots, u32 nr, u64 *gen);
 	int (*mem_hva)(struct portal_vm *vm, u64 gpa, u64 *len, bool write, unsigned long *hva);
 	void (*mem_dirty)(struct portal_vm *vm, u64 gpa, u64 len);
+	bool (*mem_logged)(struct portal_vm *vm, u64 gpa, u64 len);
 	int (*irq_bind)(struct portal_vm *vm, const struct portal_irq_bind *irq, bool bind);
+	int (*irq_msi)(struct portal_vm *vm, u64 address, u32 data);
 	u32 (*irqchip)(struct portal_vm *vm);
 	u32 (*nr_vcpus)(struct portal_vm *vm);
 	bool (*closed)(struct portal_vm *vm);
@@ -165,6 +177,10 @@ struct portal_gate_map {
  * @node: in the table of all VMs, by @key; SRCU and RCU
  * @key: struct kvm * or another unique pointer
  * @ref: one for each client
+ * @id: number of this VM since the module was loaded
+ * @pid: of the VMM, in the initial namespace
+ * @debugfs: its directory
+ * @next_client: under portal_vms_mutex
  * @mm: of the VMM; its mm_count is held
  * @mn: tells when @mm goes
  * @gone: VMM or VM is dead, or is being detached
@@ -201,6 +217,10 @@ struct portal_vm {
 	void *key;
 	struct kref ref;
 	const struct portal_vm_ops *ops;
+	u32 id;
+	pid_t pid;
+	struct dentry *debugfs;
+	u32 next_client;
 	struct mm_struct *mm;
 	struct mmu_notifier mn;
 	bool gone;
@@ -265,6 +285,8 @@ struct portal_wait {
  * @once: the access did what a second execution would do again
  * @fenced: region whose earlier writes were waited for before the access
  * @answered: call that was answered before the access, which has not taken it
+ * @parked: how long its waits took
+ * @gva: who asks for its addresses while it is parked (gva.c)
  */
 struct portal_vcpu {
 	struct portal_vm *vm;
@@ -285,6 +307,8 @@ struct portal_vcpu {
 	struct portal_call *answered;
 	bool may_undo, once;
 	const struct portal_region *fenced;
+	struct portal_hist parked;
+	struct portal_gva *gva;
 };
 
 /**
@@ -292,9 +316,14 @@ struct portal_vcpu {
  * @fds: open VM fds
  * @lock: protects the lists and tables below
  * @dead: detached or the VM is gone
+ * @msis: struct portal_msi: eventfds bound to messages
+ * @id: number in its VM
+ * @debugfs: its directory, NULL once it is taken down
  */
 struct portal_client {
 	struct portal_vm *vm;
+	u32 id;
+	struct dentry *debugfs;
 	struct list_head node;
 	struct kref ref;
 	atomic_t fds;
@@ -304,7 +333,8 @@ struct portal_client {
 	struct xarray regions;
 	struct xarray queues;
 	struct xarray windows;
-	u32 nr_hooks, nr_regions, nr_queues, nr_windows;
+	u32 nr_hooks, nr_regions, nr_queues, nr_windows, nr_msis;
+	struct list_head msis;
 	struct inode *inode;
 };
 
@@ -324,6 +354,7 @@ struct portal_target {
 	u32 on_timeout;
 	u32 policy;
 	bool dead;
+	struct portal_target_stats stats;
 };
 
 struct portal_hook {
@@ -379,9 +410,12 @@ enum portal_call_state {
  * @queue_node: in portal_queue.calls; under portal_queue.lock too
  * @waiter: vCPU that sleeps for it
  * @patience: when that vCPU has waited enough, 0 if it waits to the end
- * @target: its hook or region, also an identity; not followed after it died
+ * @target: its hook or region, also an identity; not followed after it died,
+ *	which no call that is not DONE lives to see
  * @rip: address of a register access's instruction
  * @pos: ring position while QUEUED
+ * @taken_ns: when the owner had it, 0 not yet; under portal_queue.lock
+ * @replied: the owner ended it
  */
 struct portal_call {
 	struct hlist_node node;
@@ -394,9 +428,10 @@ struct portal_call {
 	struct portal_vcpu *waiter;
 	u64 patience;
 	struct portal_queue *queue;
-	const struct portal_target *target;
+	struct portal_target *target;
 	u64 rip;
 	u64 pos;
+	u64 taken_ns;
 	u64 deadline;
 	u64 timeout_value;
 	u32 on_timeout;
@@ -404,7 +439,20 @@ struct portal_call {
 	u32 error;
 	u64 value;
 	bool dead;
+	bool replied;
 	struct portal_request req;
+};
+
+/**
+ * struct portal_slot - what is known of a ring entry, out of its owner's reach
+ * @id: of the request
+ * @time_ns: when it was put there
+ * @call: that waits for it, NULL none
+ */
+struct portal_slot {
+	u64 id;
+	u64 time_ns;
+	struct portal_call *call;
 };
 
 /**
@@ -413,6 +461,10 @@ struct portal_call {
  * @tail: next position to write
  * @head: consumed up to here, as last believed
  * @seen: the owner has looked at entries before it
+ * @taken: entries before it are in @taken_ns
+ * @slots: one for each entry
+ * @taken_ns: from the ring to the owner
+ * @answered_ns: calls, from there to the reply
  * @calls: unanswered calls of this queue
  * @bells: doorbells that wait for room
  * @fences: vCPUs that wait for @head
@@ -436,7 +488,9 @@ struct portal_queue {
 	size_t ring_size;
 	u32 entries;
 	u32 ring_flags;
-	u64 tail, head, seen;
+	u64 tail, head, seen, taken;
+	struct portal_slot *slots;
+	struct portal_hist taken_ns, answered_ns;
 	struct list_head calls;
 	struct list_head bells;
 	struct list_head fences;
@@ -502,6 +556,7 @@ void portal_kvm_bus_del(struct portal_region *region);
 int portal_kvm_mem_list(struct portal_vm *vm, struct portal_mem_slot *slots, u32 nr, u64 *gen);
 int portal_kvm_mem_hva(struct portal_vm *vm, u64 gpa, u64 *len, bool write, unsigned long *hva);
 void portal_kvm_mem_dirty(struct portal_vm *vm, u64 gpa, u64 len);
+bool portal_kvm_mem_logged(struct portal_vm *vm, u64 gpa, u64 len);
 bool portal_kvm_mem_overlaps(struct kvm *kvm, u64 gpa, u64 len);
 
 /* vm.c */
@@ -578,7 +633,7 @@ void portal_bells_drop(struct portal_queue *queue, const struct portal_region *r
 /* request.c */
 void portal_request_init(struct portal_request *req, struct portal_vcpu *pv,
 			 const struct portal_target *t, u32 kind);
-struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_target *t,
+struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target *t,
 				    const struct portal_request *key, u64 rip);
 bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inplace);
 bool portal_call_try(struct portal_vcpu *pv, struct portal_call *call, bool *again);
@@ -594,7 +649,12 @@ void portal_timeout_work(struct work_struct *work);
 
 /* ring.c */
 int portal_ring_alloc(struct portal_queue *queue);
-void portal_ring_write(struct portal_queue *queue, const struct portal_request *req);
+void portal_ring_free(struct portal_queue *queue);
+void portal_ring_write(struct portal_queue *queue, const struct portal_request *req,
+		       struct portal_call *call);
+u64 portal_ring_id(const struct portal_queue *queue, u64 pos);
+void portal_ring_taken(struct portal_queue *queue, u64 pos, u64 now);
+void portal_ring_done(struct portal_queue *queue, struct portal_call *call, u64 now);
 bool portal_ring_full(const struct portal_queue *queue);
 void portal_ring_head(struct portal_queue *queue);
 const struct portal_request *portal_ring_entry(const struct portal_queue *queue, u64 pos);
@@ -646,6 +706,11 @@ int portal_queue_ioctl_commit(struct portal_queue_file *qf, struct portal_uring_
 int portal_mem_ioctl_list(struct portal_vm_file *vf, struct portal_mem_list *arg);
 int portal_mem_ioctl_rw(struct portal_vm_file *vf, struct portal_mem_rw *arg);
 
+/* gva.c */
+void portal_gva_open(struct portal_vcpu *pv);
+void portal_gva_close(struct portal_vcpu *pv);
+int portal_gva_translate(struct portal_vm *vm, u32 vcpu, u64 gva, u32 nr, bool write, u64 *gpa);
+
 /* window.c */
 struct portal_window;
 int portal_mem_ioctl_map(struct portal_vm_file *vf, struct portal_mem_map *arg);
@@ -654,9 +719,29 @@ void portal_window_remove(struct portal_window *window);
 void portal_windows_close(struct portal_vm_file *vf);
 int portal_window_mmap(struct portal_client *client, struct vm_area_struct *vma, u32 id);
 
+/* window_bind.c */
+void portal_windows_recheck(struct portal_vm *vm);
+
 /* irq.c */
 int portal_irq_ioctl_bind(struct portal_vm_file *vf, struct portal_irq_bind *arg);
 int portal_irq_ioctl_unbind(struct portal_vm_file *vf, struct portal_irq_bind *arg);
+int portal_irq_ioctl_msi(struct portal_vm_file *vf, struct portal_irq_msi *arg);
+void portal_irq_release(struct portal_client *client);
+
+/* shared.c */
+void *portal_shared_alloc(size_t size);
+int portal_shared_mmap(struct vm_area_struct *vma, void *mem, size_t size, unsigned long first);
+
+/* debugfs.c */
+void portal_debugfs_init(void);
+void portal_debugfs_exit(void);
+void portal_debugfs_vm(struct portal_vm *vm);
+void portal_debugfs_client(struct portal_client *client);
+void portal_debugfs_client_del(struct portal_client *client);
+void portal_debugfs_hook(struct portal_hook *hook);
+void portal_debugfs_region(struct portal_region *region);
+void portal_debugfs_queue(struct portal_queue *queue);
+void portal_debugfs_del(struct portal_client *client, const char *what, u32 id);
 
 /* mock.c */
 #ifdef CONFIG_PORTAL_MOCK

@@ -57,7 +57,11 @@ int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u6
 	struct portal_vm *vm = queue->client->vm;
 	int ret = -ENODEV;
 
-	req->id = atomic64_inc_return(&vm->next_id);
+	/* one id, however often it is tried */
+	if (!req->id) {
+		req->id = atomic64_inc_return(&vm->next_id);
+		trace_portal_hook(req);
+	}
 	req->time_ns = ktime_get_ns();
 	spin_lock(&queue->lock);
 	if (queue->dead || queue->failed)
@@ -68,7 +72,8 @@ int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u6
 		*pos = max_t(s64, queue->head + 1, queue->tail + 1 - queue->entries);
 		goto out_unlock;
 	}
-	portal_ring_write(queue, req);
+	trace_portal_request(req);
+	portal_ring_write(queue, req, NULL);
 	*pos = queue->tail;
 	wake_owner(queue);
 	ret = 0;
@@ -76,8 +81,6 @@ out_unlock:
 	if (ret == -ENODEV)
 		*pos = 0;
 	spin_unlock(&queue->lock);
-	if (!ret)
-		trace_portal_request(req);
 	return ret;
 }
 
@@ -114,7 +117,7 @@ int portal_queue_call(struct portal_queue *queue, struct portal_call *call)
 	if (!queue->backlog && have_room(queue, PORTAL_RING_F_OVERFLOW)) {
 		call->pos = queue->tail;
 		call->state = PORTAL_CALL_QUEUED;
-		portal_ring_write(queue, &call->req);
+		portal_ring_write(queue, &call->req, call);
 	} else {
 		queue->backlog++;
 		portal_ring_flag(queue, PORTAL_RING_F_OVERFLOW, true);
@@ -142,7 +145,7 @@ static void refill(struct portal_queue *queue)
 		call->pos = queue->tail;
 		call->state = PORTAL_CALL_QUEUED;
 		queue->backlog--;
-		portal_ring_write(queue, &call->req);
+		portal_ring_write(queue, &call->req, call);
 	}
 	if (!queue->backlog)
 		portal_ring_flag(queue, PORTAL_RING_F_OVERFLOW, false);
@@ -207,6 +210,7 @@ void portal_queue_lifecycle(struct portal_client *client, u32 event, u64 d0, u64
 		if (!(queue->flags & PORTAL_QUEUE_F_LIFECYCLE) ||
 		    !kref_get_unless_zero(&queue->ref))
 			continue;
+		req.id = 0;
 		if (portal_queue_post(queue, &req, &pos) == -EAGAIN)
 			portal_queue_drop(queue);
 		portal_queue_put(queue);
@@ -250,15 +254,17 @@ static bool fence_open(struct portal_vcpu *pv)
 static void fence_sleep(struct portal_vcpu *pv, bool inplace)
 {
 	struct portal_vm *vm = pv->vm;
+	u64 start = ktime_get_ns();
 
-	if (!inplace) {
+	if (inplace) {
+		portal_leave(pv);
+		wait_event_killable_timeout(vm->inplace_wq, fence_open(pv),
+					    nsecs_to_jiffies(PORTAL_MAX_TIMEOUT_NS));
+		portal_reenter(pv);
+	} else {
 		portal_park(pv);
-		return;
 	}
-	portal_leave(pv);
-	wait_event_killable_timeout(vm->inplace_wq, fence_open(pv),
-				    nsecs_to_jiffies(PORTAL_MAX_TIMEOUT_NS));
-	portal_reenter(pv);
+	portal_hist_add(&pv->parked, ktime_get_ns() - start);
 }
 
 /*
@@ -307,18 +313,21 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 	struct portal_vm *vm = pv->vm;
 	struct portal_wait *wait;
 	bool passed;
+	u64 id;
 
 	if (portal_fence_passed(pv, queue, pos))
 		goto out_passed;
 	wait = wait_get(pv, key, pos, t->timeout_ns);
 	if (ktime_get_ns() >= wait->deadline) {
 		atomic64_inc(&vm->stats.timeouts);
+		trace_portal_timeout(pv->id, portal_ring_id(queue, pos - 1));
 		goto out_passed;
 	}
 
 	spin_lock(&queue->lock);
 	passed = fence_passed(queue, pos);
 	if (!passed) {
+		id = portal_ring_id(queue, pos - 1);
 		kref_get(&queue->ref);
 		pv->fence_q = queue;
 		pv->fence_t = t;
@@ -336,6 +345,7 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 		spin_lock(&vm->lock);
 		portal_timeout_arm(vm, wait->deadline);
 		spin_unlock(&vm->lock);
+		trace_portal_wait(pv->id, id, inplace);
 		fence_sleep(pv, inplace);
 		WRITE_ONCE(pv->fence_deadline, 0);
 	}
@@ -351,11 +361,14 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 	if (passed)
 		goto out_passed;
 	if (inplace) {
-		if (ktime_get_ns() >= wait->deadline)
+		if (ktime_get_ns() >= wait->deadline) {
 			atomic64_inc(&vm->stats.timeouts);
+			trace_portal_timeout(pv->id, id);
+		}
 		goto out_passed;	/* or killed: nothing will come */
 	}
 	atomic64_inc(&vm->stats.restarts);
+	trace_portal_restart(pv->id, id);
 	return false;
 
 out_passed:

@@ -23,7 +23,7 @@ static void queue_free_work(struct work_struct *work)
 
 	cancel_delayed_work_sync(&queue->orphan_work);
 	cancel_delayed_work_sync(&queue->cmd_work);
-	vfree(queue->ring);
+	portal_ring_free(queue);
 	portal_client_put(queue->client);
 	kfree_rcu(queue, rcu);
 }
@@ -158,6 +158,7 @@ static u32 queue_own(struct portal_queue *queue, struct file *file)
 	}
 	spin_lock(&queue->lock);
 	queue->seen = queue->head;
+	queue->taken = queue->head;	/* handed out anew */
 	spin_unlock(&queue->lock);
 	spin_unlock(&vm->lock);
 	wake_up_interruptible_all(&queue->wait);	/* earlier owners: ESTALE */
@@ -205,6 +206,7 @@ int portal_queue_ioctl_create(struct portal_vm_file *vf, struct portal_queue_cre
 		client->nr_queues++;
 		queue->ring->queue_id = queue->id;
 		queue_own(queue, file);
+		portal_debugfs_queue(queue);
 	}
 	mutex_unlock(&client->lock);
 	if (ret)
@@ -265,6 +267,7 @@ void portal_queue_kill(struct portal_queue *queue)
 {
 	struct portal_vm *vm = queue->client->vm;
 
+	portal_debugfs_del(queue->client, "queue", queue->id);
 	spin_lock(&queue->lock);
 	queue->dead = true;
 	portal_ring_flag(queue, PORTAL_RING_F_STALE, true);

@@ -145,7 +145,7 @@ static struct portal_region *region_alloc(const struct portal_region_add *arg)
 	/* aux words of a region that fills its pages need room too */
 	if (region->shadow_size - region->len < 256)
 		region->shadow_size += PAGE_SIZE;
-	region->shadow = vmalloc_user(region->shadow_size);
+	region->shadow = portal_shared_alloc(region->shadow_size);
 	if (!region->shadow) {
 		ret = -ENOMEM;
 		goto out_put;
@@ -304,6 +304,7 @@ int portal_region_ioctl_add(struct portal_vm_file *vf, struct portal_region_add 
 	if (ret)
 		goto out_unlink;
 	client->nr_regions++;
+	portal_debugfs_region(region);
 	arg->out_region_id = region->t.id;
 	arg->out_shadow_off = region->shadow_off;
 	arg->out_shadow_size = region->shadow_size;
@@ -333,6 +334,7 @@ void portal_region_remove(struct portal_region *region)
 	struct portal_client *client = region->client;
 	struct portal_vm *vm = client->vm;
 
+	portal_debugfs_del(client, "region", region->t.id);
 	/* those who wait in the region go first, or the bus would wait for them */
 	region_link(region, false);
 	WRITE_ONCE(region->t.dead, true);

@@ -104,7 +104,7 @@ static void call_make_room(struct portal_vm *vm, struct portal_vcpu *pv)
  * Context: the vCPU's thread, in portal_srcu.
  * Return: a referenced call, or an ERR_PTR: -ENOMEM, -ENODEV (@t is going).
  */
-struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_target *t,
+struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target *t,
 				    const struct portal_request *key, u64 rip)
 {
 	struct portal_vm *vm = pv->vm;
@@ -135,6 +135,7 @@ struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_
 	new->req.flags |= PORTAL_REQ_F_CALL;
 	new->req.time_ns = ktime_get_ns();
 	new->deadline = new->req.time_ns + t->timeout_ns;
+	trace_portal_hook(&new->req);
 
 	spin_lock(&vm->lock);
 	if (READ_ONCE(t->dead) || READ_ONCE(vm->gone)) {
@@ -148,6 +149,8 @@ struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_
 	hash_add(vm->ids, &new->id_node, new->req.id);
 	list_add_tail(&new->vcpu_node, &pv->calls);
 	pv->nr_calls++;
+	t->stats.calls++;
+	trace_portal_request(&new->req);
 	ret = portal_queue_call(t->queue, new);
 	if (ret)
 		portal_call_finish(new, PORTAL_ACTION_ERROR, 0, PORTAL_EIO);
@@ -157,7 +160,6 @@ struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_
 	atomic64_inc(&vm->stats.calls);
 	if (key->kind == PORTAL_KIND_HYPERCALL)
 		atomic64_inc(&vm->stats.hypercalls);
-	trace_portal_request(&new->req);
 	return new;
 }
 
@@ -173,6 +175,7 @@ struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_
 bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inplace)
 {
 	struct portal_vm *vm = pv->vm;
+	u64 start;
 	bool done;
 
 	spin_lock(&vm->lock);
@@ -183,6 +186,8 @@ bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inp
 	if (done)
 		return true;
 
+	trace_portal_wait(pv->id, call->req.id, inplace);
+	start = ktime_get_ns();
 	if (inplace) {
 		portal_leave(pv);
 		/* the timeout work ends the call; a second more only if it can't */
@@ -193,14 +198,17 @@ bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inp
 	} else {
 		portal_park(pv);
 	}
+	portal_hist_add(&pv->parked, ktime_get_ns() - start);
 
 	spin_lock(&vm->lock);
 	if (call->waiter == pv)
 		call->waiter = NULL;
 	done = call->state == PORTAL_CALL_DONE;
 	spin_unlock(&vm->lock);
-	if (!done)
+	if (!done) {
 		atomic64_inc(&vm->stats.restarts);
+		trace_portal_restart(pv->id, call->req.id);
+	}
 	return done;
 }
 
@@ -253,6 +261,7 @@ void portal_call_finish(struct portal_call *call, u32 action, u64 value, u32 err
 {
 	struct portal_queue *queue = call->queue;
 	struct portal_vm *vm = call->creator->vm;
+	u64 now = ktime_get_ns();
 
 	lockdep_assert_held(&vm->lock);
 	call->action = action;
@@ -262,11 +271,14 @@ void portal_call_finish(struct portal_call *call, u32 action, u64 value, u32 err
 	if (!list_empty(&call->queue_node)) {
 		if (call->state == PORTAL_CALL_NEW)
 			queue->backlog--;
+		else
+			portal_ring_done(queue, call, now);
 		list_del_init(&call->queue_node);
 	}
 	spin_unlock(&queue->lock);
 	/* for its instruction to take it: a paused VM, or an interrupt first */
-	call->deadline = ktime_get_ns() + PORTAL_SYNC_NS;
+	call->deadline = now + PORTAL_SYNC_NS;
+	portal_hist_add(&call->target->stats.latency, now - call->req.time_ns);
 	/* pairs with the look of an in-place waiter, which takes no lock */
 	smp_store_release(&call->state, PORTAL_CALL_DONE);
 	trace_portal_reply(&call->req, action, value, error);
@@ -353,6 +365,7 @@ int portal_call_reply(struct portal_queue *queue, const struct portal_reply *rep
 		if (call->req.id != reply->id || call->queue != queue)
 			continue;
 		if (call->state == PORTAL_CALL_QUEUED) {
+			call->replied = true;
 			portal_call_finish(call, reply->action, reply->value, reply->error);
 			ret = 0;
 		}
@@ -414,6 +427,8 @@ void portal_timeout_work(struct work_struct *work)
 			call_unlink(vm, call);	/* must not answer a later access */
 		} else {
 			atomic64_inc(&vm->stats.timeouts);
+			call->target->stats.timeouts++;
+			trace_portal_timeout(call->creator->id, call->req.id);
 			portal_call_finish(call, call->on_timeout, call->timeout_value, PORTAL_ETIME);
 			if (!next || call->deadline < next)
 				next = call->deadline;

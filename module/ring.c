@@ -8,9 +8,11 @@
  * owner can write, only head is ever believed: read once, and between the last
  * head and our tail.
  */
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
 #include "portal.h"
+#include "trace.h"
 
 static_assert(sizeof(struct portal_request) == 128);
 static_assert(sizeof(struct portal_reply) == 40);
@@ -28,9 +30,13 @@ int portal_ring_alloc(struct portal_queue *queue)
 
 	queue->ring_size = ENTRIES_OFF +
 			   PAGE_ALIGN(queue->entries * sizeof(struct portal_request));
-	ring = vmalloc_user(queue->ring_size);
-	if (!ring)
+	queue->slots = kvcalloc(queue->entries, sizeof(*queue->slots), GFP_KERNEL_ACCOUNT);
+	ring = portal_shared_alloc(queue->ring_size);
+	if (!ring || !queue->slots) {
+		vfree(ring);
+		kvfree(queue->slots);
 		return -ENOMEM;
+	}
 	ring->magic = PORTAL_RING_MAGIC;
 	ring->version = PORTAL_RING_VERSION;
 	ring->entries = queue->entries;
@@ -38,6 +44,17 @@ int portal_ring_alloc(struct portal_queue *queue)
 	ring->entries_off = ENTRIES_OFF;
 	queue->ring = ring;
 	return 0;
+}
+
+void portal_ring_free(struct portal_queue *queue)
+{
+	vfree(queue->ring);
+	kvfree(queue->slots);
+}
+
+static struct portal_slot *slot_at(const struct portal_queue *queue, u64 pos)
+{
+	return &queue->slots[pos & (queue->entries - 1)];
 }
 
 static struct portal_request *entry(const struct portal_queue *queue, u64 pos)
@@ -60,18 +77,71 @@ bool portal_ring_full(const struct portal_queue *queue)
  * portal_ring_write - put a request at the tail
  * @queue: its lock held, not full
  * @req: the request
+ * @call: the call it is part of, or NULL
  */
-void portal_ring_write(struct portal_queue *queue, const struct portal_request *req)
+void portal_ring_write(struct portal_queue *queue, const struct portal_request *req,
+		       struct portal_call *call)
 {
 	struct portal_request *e = entry(queue, queue->tail);
+	struct portal_slot *slot = slot_at(queue, queue->tail);
 
 	lockdep_assert_held(&queue->lock);
 	*e = *req;
 	e->epoch = queue->epoch;
+	*slot = (struct portal_slot){ .id = req->id, .time_ns = req->time_ns, .call = call };
+	trace_portal_ring(queue->id, queue->tail, req->id);
 	queue->tail++;
 	queue->nr_requests++;
 	/* pairs with the owner's acquire of tail */
 	smp_store_release(&queue->ring->tail, (u32)queue->tail);
+}
+
+/* The id of the request that is at @pos, or was last where @pos will be. */
+u64 portal_ring_id(const struct portal_queue *queue, u64 pos)
+{
+	return slot_at(queue, pos)->id;
+}
+
+/**
+ * portal_ring_taken - the owner has the entries before @pos
+ * @queue: its lock held
+ * @pos: at most tail
+ * @now: ktime_get_ns()
+ *
+ * They were handed out, or head passed them, or a call was answered: the owner
+ * of a mapped ring does not say when it looks.
+ */
+void portal_ring_taken(struct portal_queue *queue, u64 pos, u64 now)
+{
+	struct portal_slot *slot;
+
+	lockdep_assert_held(&queue->lock);
+	for (; queue->taken < pos; queue->taken++) {
+		slot = slot_at(queue, queue->taken);
+		portal_hist_add(&queue->taken_ns, now - slot->time_ns);
+		if (slot->call)
+			slot->call->taken_ns = now;
+		trace_portal_queue(queue->id, queue->taken, slot->id);
+	}
+}
+
+/**
+ * portal_ring_done - a call that is in the ring, or was, has ended
+ * @queue: its lock held
+ * @call: QUEUED
+ * @now: ktime_get_ns()
+ */
+void portal_ring_done(struct portal_queue *queue, struct portal_call *call, u64 now)
+{
+	struct portal_slot *slot = slot_at(queue, call->pos);
+
+	lockdep_assert_held(&queue->lock);
+	if (call->replied) {
+		portal_ring_taken(queue, call->pos + 1, now);
+		portal_hist_add(&queue->answered_ns, now - call->taken_ns);
+	}
+	if (slot->call == call)
+		slot->call = NULL;
 }
 
 /**
@@ -89,6 +159,8 @@ void portal_ring_head(struct portal_queue *queue)
 		queue->head += moved;
 	if (queue->seen < queue->head)
 		queue->seen = queue->head;
+	if (queue->taken < queue->head)
+		portal_ring_taken(queue, queue->head, ktime_get_ns());
 }
 
 void portal_ring_flag(struct portal_queue *queue, u32 flag, bool on)

@@ -11,7 +11,8 @@
 #include <linux/tracepoint.h>
 #include <linux/portal.h>
 
-TRACE_EVENT(portal_request,
+/* An access belongs to a hook or region; the request that it makes is complete. */
+DECLARE_EVENT_CLASS(portal_request_class,
 	TP_PROTO(const struct portal_request *req),
 	TP_ARGS(req),
 	TP_STRUCT__entry(
@@ -35,6 +36,85 @@ TRACE_EVENT(portal_request,
 	TP_printk("id=%llu kind=%u flags=%#x vcpu=%u hook=%u addr=%#llx data=%#llx",
 		  __entry->id, __entry->kind, __entry->flags, __entry->vcpu,
 		  __entry->hook, __entry->addr, __entry->data)
+);
+
+DEFINE_EVENT(portal_request_class, portal_hook,
+	TP_PROTO(const struct portal_request *req),
+	TP_ARGS(req)
+);
+
+DEFINE_EVENT(portal_request_class, portal_request,
+	TP_PROTO(const struct portal_request *req),
+	TP_ARGS(req)
+);
+
+/* A request enters the ring; its owner has it. */
+DECLARE_EVENT_CLASS(portal_entry_class,
+	TP_PROTO(u32 queue, u64 pos, u64 id),
+	TP_ARGS(queue, pos, id),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, pos)
+		__field(u32, queue)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->pos = pos;
+		__entry->queue = queue;
+	),
+	TP_printk("id=%llu queue=%u pos=%llu", __entry->id, __entry->queue, __entry->pos)
+);
+
+DEFINE_EVENT(portal_entry_class, portal_ring,
+	TP_PROTO(u32 queue, u64 pos, u64 id),
+	TP_ARGS(queue, pos, id)
+);
+
+DEFINE_EVENT(portal_entry_class, portal_queue,
+	TP_PROTO(u32 queue, u64 pos, u64 id),
+	TP_ARGS(queue, pos, id)
+);
+
+/* A vCPU sleeps for a request's answer, or for it to be consumed. */
+TRACE_EVENT(portal_wait,
+	TP_PROTO(u32 vcpu, u64 id, bool inplace),
+	TP_ARGS(vcpu, id, inplace),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u32, vcpu)
+		__field(bool, inplace)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->vcpu = vcpu;
+		__entry->inplace = inplace;
+	),
+	TP_printk("id=%llu vcpu=%u inplace=%d", __entry->id, __entry->vcpu, __entry->inplace)
+);
+
+/* It left that early, its instruction comes again; its time is over. */
+DECLARE_EVENT_CLASS(portal_wait_class,
+	TP_PROTO(u32 vcpu, u64 id),
+	TP_ARGS(vcpu, id),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u32, vcpu)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->vcpu = vcpu;
+	),
+	TP_printk("id=%llu vcpu=%u", __entry->id, __entry->vcpu)
+);
+
+DEFINE_EVENT(portal_wait_class, portal_restart,
+	TP_PROTO(u32 vcpu, u64 id),
+	TP_ARGS(vcpu, id)
+);
+
+DEFINE_EVENT(portal_wait_class, portal_timeout,
+	TP_PROTO(u32 vcpu, u64 id),
+	TP_ARGS(vcpu, id)
 );
 
 TRACE_EVENT(portal_reply,

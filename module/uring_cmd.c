@@ -9,14 +9,25 @@
  * ever: there every command ends after a second, whatever happens.
  */
 #include <linux/fs.h>
+#include <linux/ktime.h>
 #include <linux/sched.h>
 #include <linux/uaccess.h>
 #include "compat.h"
 #include "portal.h"
 #include "trace.h"
 
+/* In the owner's task: what it was told of is now in its hands. */
 static void cmd_done(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
+	struct portal_queue_file *qf = cmd->file->private_data;
+	struct portal_queue *queue = qf->queue;
+
+	if (*(int *)cmd->pdu > 0) {
+		spin_lock(&queue->lock);
+		if (queue->epoch == qf->epoch)
+			portal_ring_taken(queue, queue->tail, ktime_get_ns());
+		spin_unlock(&queue->lock);
+	}
 	io_uring_cmd_done(cmd, *(int *)cmd->pdu, 0, issue_flags);
 }
 
@@ -76,8 +87,10 @@ static int fetch(struct portal_queue_file *qf, struct io_uring_cmd *cmd, u32 see
 	if (queue->seen < queue->tail - behind)
 		queue->seen = queue->tail - behind;
 	ret = behind;
-	if (behind)
+	if (behind) {
+		portal_ring_taken(queue, queue->tail, ktime_get_ns());
 		goto out_unlock;
+	}
 	ret = -ENODEV;
 	if (queue->dead)
 		goto out_unlock;

@@ -2,6 +2,7 @@
 /*
  * vm.c - one VM that somebody is attached to, and its vCPUs
  */
+#include <linux/debugfs.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include "portal.h"
@@ -9,7 +10,7 @@
 
 DEFINE_MUTEX(portal_vms_mutex);
 struct hlist_head portal_vms[1 << PORTAL_VMS_BITS];
-static u32 nr_vms;
+static u32 nr_vms, last_id;
 
 /**
  * portal_vm_find - the VM of @key
@@ -42,6 +43,7 @@ u32 portal_vm_count(void)
  */
 static void vm_release(struct portal_vm *vm)
 {
+	debugfs_remove(vm->debugfs);
 	WRITE_ONCE(vm->gone, true);
 	do {
 		portal_vm_wake_all(vm);
@@ -110,6 +112,8 @@ int portal_vm_link(struct portal_vm *vm, struct portal_client *client)
 
 	mutex_lock(&portal_vms_mutex);
 	if (!vm->gone && !vm->unhashed) {
+		client->id = ++vm->next_client;
+		portal_debugfs_client(client);
 		list_add_tail_rcu(&client->node, &vm->clients);
 		ret = 0;
 	}
@@ -133,6 +137,8 @@ void portal_vm_unlink(struct portal_vm *vm, struct portal_client *client)
 		list_del_rcu(&client->node);
 	last = list_empty(&vm->clients) && vm_unhash(vm);
 	mutex_unlock(&portal_vms_mutex);
+	if (client)
+		portal_debugfs_client_del(client);
 	synchronize_srcu(&portal_srcu);		/* HELLO walks the list */
 	if (last)
 		vm_release(vm);
@@ -233,6 +239,8 @@ struct portal_vm *portal_vm_create(void *key, struct mm_struct *mm,
 	mmgrab(mm);
 	hlist_add_head_rcu(&vm->node, portal_vm_bucket(key));
 	WRITE_ONCE(nr_vms, nr_vms + 1);
+	vm->id = ++last_id;
+	portal_debugfs_vm(vm);
 	queue_delayed_work(portal_wq, &vm->poll_work, HZ);
 	return vm;
 }
@@ -367,6 +375,8 @@ void portal_park(struct portal_vcpu *pv)
 	if (READ_ONCE(pv->vm->gone))
 		return;
 	portal_leave(pv);
+	portal_gva_open(pv);
 	pv->vm->ops->park(pv);
+	portal_gva_close(pv);
 	portal_reenter(pv);
 }

@@ -2,6 +2,7 @@
 /*
  * window.c - guest RAM mapped into a daemon: windows and their vmas
  */
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
@@ -13,6 +14,8 @@ static void window_free(struct kref *ref)
 {
 	struct portal_window *w = container_of(ref, struct portal_window, ref);
 
+	if (w->file)
+		fput(w->file);
 	mmdrop(w->mm);
 	kfree(w);
 }
@@ -98,6 +101,10 @@ int portal_window_mmap(struct portal_client *client, struct vm_area_struct *vma,
 		goto out_put;
 	if (!write)
 		portal_vm_flags_clear(vma, VM_MAYWRITE);
+	if (w->file) {
+		ret = portal_window_mmap_direct(w, vma, write);
+		goto out_put;
+	}
 	portal_vm_flags_set(vma, VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTDUMP | VM_DONTCOPY);
 	vma->vm_private_data = w;
 	vma->vm_ops = &window_vm_ops;
@@ -106,19 +113,6 @@ int portal_window_mmap(struct portal_client *client, struct vm_area_struct *vma,
 out_put:
 	portal_window_put(w);
 	return ret;
-}
-
-/* Where the window is in the VMM. */
-static int window_find(struct portal_vm *vm, struct portal_window *w)
-{
-	u64 len = w->len;
-	int ret;
-
-	if (READ_ONCE(vm->gone) || !portal_vm_enter(vm))
-		return -ENODEV;
-	ret = vm->ops->mem_hva(vm, w->gpa, &len, w->write, &w->hva);
-	portal_vm_exit(vm);
-	return ret ? ret : len < w->len ? -ENOENT : 0;
 }
 
 /* From here on others can unmap it: it may be gone when this returns. */
@@ -161,7 +155,8 @@ int portal_mem_ioctl_map(struct portal_vm_file *vf, struct portal_mem_map *arg)
 	if (!arg->len || !PAGE_ALIGNED(arg->gpa | arg->len) || arg->__reserved ||
 	    arg->len > PORTAL_WINDOW_BYTES)
 		return -EINVAL;
-	if (arg->flags & ~PORTAL_MEM_F_WRITE)
+	if (arg->flags & ~(PORTAL_MEM_F_WRITE | PORTAL_MEM_F_DIRECT) ||
+	    !(portal_features & PORTAL_FEAT_MEM_MAP))
 		return -EOPNOTSUPP;
 	if (check_add_overflow(arg->gpa, arg->len, &end))
 		return -EOVERFLOW;
@@ -173,6 +168,7 @@ int portal_mem_ioctl_map(struct portal_vm_file *vf, struct portal_mem_map *arg)
 		return -ENOMEM;
 	kref_init(&w->ref);
 	spin_lock_init(&w->lock);
+	mutex_init(&w->bind_lock);
 	w->client = client;
 	w->owner = vf;
 	w->mapping = client->inode->i_mapping;
@@ -181,26 +177,34 @@ int portal_mem_ioctl_map(struct portal_vm_file *vf, struct portal_mem_map *arg)
 	w->gpa = arg->gpa;
 	w->len = arg->len;
 	w->write = write;
-	ret = window_find(vm, w);
+	/* before the first look, so that no change is missed */
+	ret = vm->ops->gate(vm, PORTAL_GATE_IOCTL, true);
 	if (ret)
 		goto out_put;
-
 	ret = -ENODEV;
 	if (!mmget_not_zero(w->mm))
-		goto out_put;
+		goto out_gate;
 	/* takes the VMM's mmap_lock: not under client->lock */
-	ret = mmu_interval_notifier_insert(&w->mn, w->mm, w->hva, w->len, &portal_window_mn_ops);
+	ret = portal_window_bind(w);
+	if (!ret && arg->flags & PORTAL_MEM_F_DIRECT)
+		ret = portal_window_direct(w);
+	if (!ret) {
+		kref_get(&w->ref);
+		ret = window_link(client, w, &arg->out_window_id);
+		if (!ret)
+			portal_window_recheck(w);
+		portal_window_put(w);
+	}
 	mmput(w->mm);
 	if (ret)
-		goto out_put;
-	ret = window_link(client, w, &arg->out_window_id);
-	if (ret)
-		goto out_remove;
+		goto out_unbind;
 	arg->out_mmap_off = PORTAL_MMAP_OFF(PORTAL_MMAP_WINDOW, arg->out_window_id);
 	return 0;
 
-out_remove:
-	mmu_interval_notifier_remove(&w->mn);
+out_unbind:
+	portal_window_unbind(w);
+out_gate:
+	vm->ops->gate(vm, PORTAL_GATE_IOCTL, false);
 out_put:
 	portal_window_put(w);
 	return ret;
@@ -214,11 +218,14 @@ out_put:
  */
 void portal_window_remove(struct portal_window *w)
 {
+	struct portal_vm *vm = w->client->vm;
+
 	spin_lock(&w->lock);
 	w->dead = true;
 	spin_unlock(&w->lock);
-	mmu_interval_notifier_remove(&w->mn);
+	portal_window_unbind(w);
 	portal_window_zap(w, 0, w->len);
+	vm->ops->gate(vm, PORTAL_GATE_IOCTL, false);
 	portal_window_put(w);
 }
 

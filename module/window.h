@@ -9,6 +9,7 @@
 #include <linux/kref.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include "portal.h"
 
@@ -23,12 +24,18 @@
  * @mapping: of the client; what to zap
  * @mm: of the VMM; mm_count held, also after @mn is removed
  * @mn: tells when the VMM's pages change
+ * @bind_lock: protects @mn's registration and @hva
+ * @bound: @mn is registered, at @hva
+ * @slot_seq: changes when what the guest has there may be elsewhere, or its
+ *	dirty log was fetched; under @lock
  * @gpa: first byte
  * @hva: where that is in @mm
  * @len: bytes
  * @id: of the window
  * @write: may be mapped writable
- * @lock: orders the insertion of pfns against @mn's sequence and @dead
+ * @file: PORTAL_MEM_F_DIRECT: of the RAM, else NULL
+ * @pgoff: where in @file
+ * @lock: orders the insertion of pfns against @mn's sequence, @slot_seq, @dead
  * @dead: unmapped; faults end
  */
 struct portal_window {
@@ -38,11 +45,16 @@ struct portal_window {
 	struct address_space *mapping;
 	struct mm_struct *mm;
 	struct mmu_interval_notifier mn;
+	struct mutex bind_lock;
+	bool bound;
+	u32 slot_seq;
 	u64 gpa;
 	unsigned long hva;
 	u64 len;
 	u32 id;
 	bool write;
+	struct file *file;
+	unsigned long pgoff;
 	spinlock_t lock;
 	bool dead;
 };
@@ -50,6 +62,13 @@ struct portal_window {
 /* window.c */
 void portal_window_put(struct portal_window *w);
 void portal_window_zap(struct portal_window *w, u64 off, u64 len);
+
+/* window_bind.c */
+int portal_window_bind(struct portal_window *w);
+void portal_window_unbind(struct portal_window *w);
+void portal_window_recheck(struct portal_window *w);
+int portal_window_direct(struct portal_window *w);
+int portal_window_mmap_direct(struct portal_window *w, struct vm_area_struct *vma, bool write);
 
 /* window_fault.c */
 extern const struct mmu_interval_notifier_ops portal_window_mn_ops;

@@ -90,20 +90,28 @@ const struct mmu_interval_notifier_ops portal_window_mn_ops = {
 };
 
 /*
- * Is [off, off + *len) still the RAM that was mapped? The VMM may have taken
- * the slot away and put something of its own at that address. trylock fails
- * only when the VM is let go.
+ * Is [off, off + *len) still the RAM that was mapped, at @hva? The VMM may have
+ * taken the slot away and put something of its own at that address. trylock
+ * fails only when the VM is let go.
+ *
+ * What will be mapped writable is dirty from now on, as nobody will tell of the
+ * writes: so only the page that is asked for while somebody keeps a log.
  */
-static bool window_is_ram(struct portal_window *w, u64 off, u64 *len)
+static bool window_is_ram(struct portal_window *w, u64 off, unsigned long hva, bool write,
+			  u64 *len)
 {
 	struct portal_vm *vm = w->client->vm;
-	unsigned long hva;
+	unsigned long now;
 	bool ok;
 
 	if (READ_ONCE(w->dead) || READ_ONCE(vm->gone) || !down_read_trylock(&vm->alive))
 		return false;
-	ok = !vm->released && !vm->ops->mem_hva(vm, w->gpa + off, len, w->write, &hva) &&
-	     hva == w->hva + off;
+	ok = !vm->released && !vm->ops->mem_hva(vm, w->gpa + off, len, w->write, &now) &&
+	     now == hva;
+	if (ok && write && vm->ops->mem_logged(vm, w->gpa + off, *len)) {
+		*len = PAGE_SIZE;
+		vm->ops->mem_dirty(vm, w->gpa + off, PAGE_SIZE);
+	}
 	up_read(&vm->alive);
 	return ok;
 }
@@ -119,7 +127,7 @@ static int window_pte(pte_t *pte, unsigned long addr, void *data)
  * VMM's memory and come back to window_invalidate().
  */
 static vm_fault_t window_insert(struct vm_fault *vmf, struct portal_window *w,
-				struct page **pages, long nr, unsigned long seq)
+				struct page **pages, long nr, unsigned long seq, u32 slot_seq)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	unsigned long addr = vmf->address & PAGE_MASK;
@@ -131,7 +139,7 @@ static vm_fault_t window_insert(struct vm_fault *vmf, struct portal_window *w,
 	spin_lock(&w->lock);
 	if (w->dead) {
 		ret = VM_FAULT_SIGBUS;
-	} else if (!mmu_interval_read_retry(&w->mn, seq)) {
+	} else if (w->slot_seq == slot_seq && !mmu_interval_read_retry(&w->mn, seq)) {
 		ret = vmf_insert_pfn(vma, addr, page_to_pfn(pages[0]));
 		/* neighbours are in the same page table, and a favour */
 		for (i = 1; i < nr && ret == VM_FAULT_NOPAGE; i++)
@@ -151,7 +159,7 @@ static vm_fault_t window_insert(struct vm_fault *vmf, struct portal_window *w,
  * both are the same mm, it is held already.
  */
 static vm_fault_t window_try(struct vm_fault *vmf, struct portal_window *w, unsigned long hva,
-			     unsigned long nr, unsigned int gup_flags)
+			     unsigned long nr, unsigned int gup_flags, u32 slot_seq)
 {
 	bool foreign = w->mm != vmf->vma->vm_mm;
 	struct page *pages[PORTAL_FAULT_AROUND];
@@ -170,7 +178,7 @@ static vm_fault_t window_try(struct vm_fault *vmf, struct portal_window *w, unsi
 			return 0;
 		return got == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 	}
-	ret = window_insert(vmf, w, pages, got, seq);
+	ret = window_insert(vmf, w, pages, got, seq, slot_seq);
 	for (i = 0; i < got; i++) {
 		/* a pfn in a page table says nothing to reclaim when it is written to */
 		if (gup_flags & FOLL_WRITE && !PageDirty(pages[i]))
@@ -226,7 +234,9 @@ vm_fault_t portal_window_fault(struct vm_fault *vmf)
 	unsigned long addr = vmf->address & PAGE_MASK;
 	/* by VM_MAYWRITE: mprotect() makes what is mapped writable without a fault */
 	unsigned int gup_flags = vma->vm_flags & VM_MAYWRITE ? FOLL_WRITE : 0;
-	unsigned long hva = w->hva + off;
+	/* before all that is looked up: see portal_window_recheck() */
+	u32 slot_seq = smp_load_acquire(&w->slot_seq);
+	unsigned long hva = READ_ONCE(w->hva) + off;
 	vm_fault_t ret;
 	u64 len;
 	int i;
@@ -236,14 +246,14 @@ vm_fault_t portal_window_fault(struct vm_fault *vmf)
 	/* up to the end of an aligned block, so in one page table */
 	len = PORTAL_FAULT_AROUND * PAGE_SIZE - (addr & (PORTAL_FAULT_AROUND * PAGE_SIZE - 1));
 	len = min3(len, (u64)(vma->vm_end - addr), w->len - off);
-	if (!window_is_ram(w, off, &len) || !mmget_not_zero(w->mm))
+	if (!window_is_ram(w, off, hva, gup_flags, &len) || !mmget_not_zero(w->mm))
 		return VM_FAULT_SIGBUS;
 
-	ret = window_try(vmf, w, hva, len >> PAGE_SHIFT, gup_flags | FOLL_NOFAULT);
+	ret = window_try(vmf, w, hva, len >> PAGE_SHIFT, gup_flags | FOLL_NOFAULT, slot_seq);
 	if (!ret && fault_flag_allow_retry_first(vmf->flags))
 		return window_wait(vmf, w, hva, gup_flags);
 	for (i = 0; !ret && i < PORTAL_FAULT_TRIES; i++) {
-		ret = window_try(vmf, w, hva, 1, gup_flags);
+		ret = window_try(vmf, w, hva, 1, gup_flags, slot_seq);
 		cond_resched();
 	}
 	mmput_async(w->mm);

@@ -127,6 +127,7 @@ static()
 			echo '#include \"$h\"' | gcc -std=c99 -pedantic -Wall -Werror -x c -fsyntax-only - &&
 			echo '#include \"$h\"' | g++ -Wall -Werror -x c++ -fsyntax-only -"
 	done
+	one "libkvmportal: versions, man pages, nothing changed" sh -c "make -s lib && libportal/check_abi.sh"
 	# shellcheck disable=SC2046
 	one "shellcheck" shellcheck -x $(shell_scripts)
 	one "no path of this machine in a file" sh -c "! git grep -nF '$top/' -- ."

@@ -77,6 +77,7 @@ TEST_F(ioctl, bad_pointer_is_efault)
 		PORTAL_REGION_ADD, PORTAL_REGION_DEL, PORTAL_QUEUE_CREATE,
 		PORTAL_QUEUE_OPEN, PORTAL_QUEUE_DEL, PORTAL_MEM_LIST, PORTAL_MEM_RW,
 		PORTAL_MEM_MAP, PORTAL_MEM_UNMAP, PORTAL_IRQ_BIND, PORTAL_IRQ_UNBIND,
+		PORTAL_IRQ_MSI,
 	};
 	unsigned int i;
 
@@ -100,7 +101,7 @@ TEST_F(ioctl, info_tells_features_and_limits)
 	EXPECT_EQ(PORTAL_API_VERSION, info.out_api_version);
 	EXPECT_EQ(0, info.out_errata);
 	EXPECT_NE(0, info.out_features & PORTAL_FEAT_HYPERCALL);
-	EXPECT_EQ(0, info.out_features & ~(((PORTAL_FEAT_GATE_PIO << 1) - 1) |
+	EXPECT_EQ(0, info.out_features & ~(((PORTAL_FEAT_MEM_GVA << 1) - 1) |
 					   PORTAL_FEAT_MOCK));
 	EXPECT_LE(1, info.out_vms);
 	EXPECT_GT(0x5a5a5a5a, info.out_max_queues);
@@ -358,7 +359,8 @@ TEST_F(ioctl, mem_checks_in_order)
 {
 	char buf[8] = "";
 	struct portal_mem_vec vec = { .gpa = -4ULL, .uptr = 8, .len = 8 };
-	struct portal_mem_rw rw = { .size = sizeof(rw), .flags = 2, .nr_vecs = 0,
+	struct portal_mem_rw rw = { .size = sizeof(rw), .flags = 4, .vcpu = 1, .__reserved2 = 1,
+				    .nr_vecs = 0,
 				    .vecs_uptr = (uintptr_t)&vec, .__reserved = 1 };
 	struct portal_mem_list list = { .size = sizeof(list), .flags = 1, .__reserved = 1 };
 	struct portal_mem_map map = { .size = sizeof(map), .flags = 2, .gpa = 1, .len = 0x1000,
@@ -367,6 +369,8 @@ TEST_F(ioctl, mem_checks_in_order)
 	int wr = portal_vm_dup(self->vm, PORTAL_RIGHT_MEM_WRITE);
 
 	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.__reserved = 0);
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.__reserved2 = 0);
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.vcpu = 0);
 	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.nr_vecs = 1025);
 	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.nr_vecs = 1);
 	FAILS_UNTIL(EOPNOTSUPP, portal_ioctl(self->none, PORTAL_MEM_RW, &rw), rw.flags = 0);
@@ -404,17 +408,38 @@ TEST_F(ioctl, mem_checks_in_order)
 
 TEST_F(ioctl, irq_bind_checks_in_order)
 {
-	struct portal_irq_bind b = { .size = sizeof(b), .flags = 2, .gsi = 5, .eventfd = -1,
-				     .resamplefd = -1, .__reserved = 1 };
+	struct portal_irq_bind b = { .size = sizeof(b), .flags = 4, .gsi = 5, .eventfd = -1,
+				     .resamplefd = -1, .__reserved = 1, .address = 1,
+				     .data = 1, .__reserved2 = 1 };
 
 	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.__reserved = 0);
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.__reserved2 = 0);
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.address = 0);
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.data = 0);
 	FAILS_UNTIL(EOPNOTSUPP, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.flags = 0);
 	EXPECT_ERRNO(EPERM, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b));
 	/* the mock has no irqchip; the rest is tested with KVM's */
 	b.eventfd = self->ev;
 	EXPECT_ERRNO(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_IRQ_BIND, &b));
 	EXPECT_ERRNO(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_IRQ_UNBIND, &b));
+	b.flags = PORTAL_IRQ_F_MSI;
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b), b.gsi = 0);
+	EXPECT_ERRNO(EPERM, portal_ioctl(self->none, PORTAL_IRQ_BIND, &b));
+	EXPECT_ERRNO(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_IRQ_BIND, &b));
+	b.flags |= PORTAL_IRQ_F_RESAMPLE;
+	EXPECT_ERRNO(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_IRQ_BIND, &b));
 	EXPECT_EQ(PORTAL_IRQCHIP_NONE, portal_vm_info(self->vm).out_irqchip);
+}
+
+TEST_F(ioctl, irq_msi_checks_in_order)
+{
+	struct portal_irq_msi msi = { .size = sizeof(msi), .flags = 1, .address = 0xfee00000,
+				      .__reserved = 1 };
+
+	FAILS_UNTIL(EINVAL, portal_ioctl(self->none, PORTAL_IRQ_MSI, &msi), msi.__reserved = 0);
+	FAILS_UNTIL(EOPNOTSUPP, portal_ioctl(self->none, PORTAL_IRQ_MSI, &msi), msi.flags = 0);
+	EXPECT_ERRNO(EPERM, portal_ioctl(self->none, PORTAL_IRQ_MSI, &msi));
+	EXPECT_ERRNO(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_IRQ_MSI, &msi));
 }
 
 TEST_F(ioctl, limits_are_enospc_and_as_told)

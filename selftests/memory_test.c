@@ -3,6 +3,9 @@
  * memory_test - guest RAM: copies and windows
  */
 #include <setjmp.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include "mock_util.h"
 
 #define PAGE	4096UL
@@ -157,6 +160,74 @@ TEST_F(memory, ram_the_vmm_does_not_have_is_efault)
 	EXPECT_ERRNO(EFAULT, mem_rw(self->vm, 0, &vec, 1, &done));
 	EXPECT_EQ(PAGE, done);
 	EXPECT_EQ(0x66, buf[PAGE - 1]);
+}
+
+/* mem_gva: copies by the addresses of @vcpu, in one piece. */
+static int mem_gva(int vm, __u32 flags, __u32 vcpu, __u64 gva, void *buf, __u64 len, __u64 *done)
+{
+	struct portal_mem_vec vec = VEC(gva, buf, len);
+	struct portal_mem_rw arg = { .size = sizeof(arg), .flags = flags | PORTAL_MEM_F_GVA,
+				     .nr_vecs = 1, .vecs_uptr = (uintptr_t)&vec,
+				     .vcpu = vcpu, .out_done = -1ULL };
+	int ret = portal_ioctl(vm, PORTAL_MEM_RW, &arg);
+
+	*done = arg.out_done;
+	return ret;
+}
+
+TEST_F(memory, virtual_addresses_of_a_waiting_vcpu)
+{
+	static char buf[40 * PAGE];
+	struct portal_request req;
+	struct portal_hook_add hook;
+	struct queue q;
+	unsigned int i;
+	struct vcpu v = { };
+	__u64 done;
+
+	ASSERT_EQ(0, queue_create(self->vm, &q, (struct portal_queue_create)QUEUE(16)));
+	hook = (struct portal_hook_add)HOOK(q.id, MOCK_HC, MOCK_HC, .flags = PORTAL_HOOK_F_RAW);
+	ASSERT_LT(0, hook_add(self->vm, hook));
+	for (i = 0; i < MOCK_RAM_SIZE; i++)
+		self->ram[i] = i * 7 + i / 251;
+	/* nobody ever saw it, or it is not there */
+	EXPECT_ERRNO(EBUSY, mem_gva(self->vm, 0, 2, PORTAL_MOCK_GVA(2), buf, 8, &done));
+	EXPECT_ERRNO(ENOENT, mem_gva(self->vm, 0, MOCK_VCPUS, 0, buf, 8, &done));
+
+	v.a = mock_hc(MOCK_HC, 7, 1);
+	v.a.vcpu = 1;
+	ASSERT_EQ(0, vcpu_start(&v, self->vm, v.a));
+	ASSERT_TRUE(queue_next(&q, &req));
+	/* more than is asked for at once, off the page; no other wait is needed */
+	ASSERT_EQ(0, mem_gva(self->vm, 0, 1, PORTAL_MOCK_GVA(1) + 100, buf, sizeof(buf), &done));
+	EXPECT_EQ(sizeof(buf), done);
+	EXPECT_EQ(0, memcmp(buf, self->ram + 100, sizeof(buf)));
+	memset(buf, 0x5a, sizeof(buf));
+	ASSERT_EQ(0, mem_gva(self->vm, PORTAL_MEM_F_WRITE, 1, PORTAL_MOCK_GVA(1) + PAGE - 4, buf,
+			     8, &done));
+	EXPECT_EQ(0x5a, self->ram[PAGE + 3]);
+	EXPECT_NE(0x5a, self->ram[PAGE + 4]);
+
+	/* where its page tables end, and what it may not write */
+	EXPECT_ERRNO(EFAULT, mem_gva(self->vm, 0, 1, PORTAL_MOCK_GVA(2), buf, 8, &done));
+	EXPECT_EQ(0, done);
+	EXPECT_ERRNO(EFAULT, mem_gva(self->vm, 0, 1, PORTAL_MOCK_GVA(1) + MOCK_RAM_SIZE - 5, buf,
+				     8, &done));
+	EXPECT_EQ(5, done);
+	EXPECT_ERRNO(EFAULT, mem_gva(self->vm, PORTAL_MEM_F_WRITE, 1,
+				     PORTAL_MOCK_GVA(1) + MOCK_RAM_SIZE - PAGE - 5, buf, 8, &done));
+	EXPECT_EQ(5, done);
+
+	/* its call is none the worse for it */
+	EXPECT_FALSE(vcpu_done(&v));
+	ASSERT_EQ(0, queue_consume(&q));
+	ASSERT_EQ(0, queue_reply(&q, req.id, 99));
+	ASSERT_EQ(0, vcpu_join(&v));
+	EXPECT_EQ(99, v.a.out_value);
+	EXPECT_EQ(1, portal_vm_info(self->vm).out_calls);
+	/* and now it waits no more */
+	EXPECT_ERRNO(EBUSY, mem_gva(self->vm, 0, 1, PORTAL_MOCK_GVA(1), buf, 8, &done));
+	queue_close(&q);
 }
 
 TEST_F(memory, lengths_that_cannot_be_right)
@@ -364,6 +435,237 @@ TEST_F(memory, window_of_a_vm_that_is_gone_is_sigbus)
 	EXPECT_TRUE(WAIT_UNTIL(touch(map) == SIGBUS));
 	munmap(map, PAGE);
 	close(vm);
+}
+
+/* ---- kinds of RAM ------------------------------------------------------- */
+
+FIXTURE(ram)
+{
+	int dev;
+	int vm;
+	int fd;
+	char *ram;
+	char *map;
+	int huge;	/* in the pool before */
+};
+
+FIXTURE_VARIANT(ram)
+{
+	unsigned int flags;	/* of memfd_create() */
+	bool private;
+	bool direct;		/* can be mapped as a file */
+};
+
+FIXTURE_VARIANT_ADD(ram, anonymous) { .private = true };
+FIXTURE_VARIANT_ADD(ram, memfd) { .direct = true };
+FIXTURE_VARIANT_ADD(ram, private_memfd) { .private = true, .flags = MFD_CLOEXEC };
+FIXTURE_VARIANT_ADD(ram, huge) { .flags = MFD_HUGETLB };
+
+#define RAM_LEN	MOCK_RAM_SIZE	/* a huge page */
+
+static int huge_pages(int nr)
+{
+	FILE *file = fopen("/proc/sys/vm/nr_hugepages", nr < 0 ? "r" : "w");
+	int ret = nr;
+
+	if (!file)
+		return -errno;
+	if (nr < 0 ? fscanf(file, "%d", &ret) != 1 : fprintf(file, "%d\n", nr) < 0)
+		ret = -EIO;
+	return fclose(file) ? -errno : ret;
+}
+
+FIXTURE_SETUP(ram)
+{
+	int flags = variant->private ? MAP_PRIVATE : MAP_SHARED;
+
+	self->dev = portal_open(_metadata);
+	if (!(portal_features(self->dev) & PORTAL_FEAT_MOCK))
+		SKIP(_exit(HARNESS_SKIP), "needs PORTAL_MOCK=1 build");
+	self->huge = -1;
+	if (variant->flags & MFD_HUGETLB) {
+		self->huge = huge_pages(-1);
+		huge_pages(self->huge + 4);
+		if (huge_pages(-1) < self->huge + 4)
+			SKIP(_exit(HARNESS_SKIP), "no huge pages to be had");
+	}
+	self->fd = -1;
+	if (variant->private && !variant->flags) {
+		flags |= MAP_ANONYMOUS;
+	} else {
+		self->fd = memfd_create("ram", variant->flags);
+		ASSERT_LE(0, self->fd);
+		ASSERT_EQ(0, ftruncate(self->fd, RAM_LEN));
+	}
+	self->ram = mmap(NULL, RAM_LEN, PROT_READ | PROT_WRITE, flags, self->fd, 0);
+	ASSERT_NE(MAP_FAILED, self->ram);
+	self->vm = mock_try(self->dev, PORTAL_RIGHT_ALL, 1, self->ram, RAM_LEN);
+	ASSERT_LE(0, self->vm);
+	ASSERT_LT(0, window(self->vm, PORTAL_MEM_F_WRITE, 0, RAM_LEN, PROT_READ | PROT_WRITE,
+			    &self->map));
+	ASSERT_NE(MAP_FAILED, self->map);
+}
+
+FIXTURE_TEARDOWN(ram)
+{
+	munmap(self->map, RAM_LEN);
+	close(self->vm);
+	close(self->dev);
+	munmap(self->ram, RAM_LEN);
+	close(self->fd);
+	if (self->huge >= 0)
+		huge_pages(self->huge);
+}
+
+TEST_F(ram, window_and_copies_show_what_the_guest_sees)
+{
+	char buf[8] = "copied";
+	struct portal_mem_vec vec = VEC(RAM_LEN - 8, buf, 8);
+	int i;
+	__u64 done;
+
+	for (i = 0; i < RAM_LEN; i += PAGE)
+		self->ram[i] = i / PAGE;
+	for (i = 0; i < RAM_LEN; i += PAGE)
+		ASSERT_EQ((char)(i / PAGE), self->map[i]);
+	self->map[5 * PAGE + 1] = 9;
+	EXPECT_EQ(9, self->ram[5 * PAGE + 1]);
+	ASSERT_EQ(0, mem_rw(self->vm, PORTAL_MEM_F_WRITE, &vec, 1, &done));
+	EXPECT_STREQ("copied", self->map + RAM_LEN - 8);
+	EXPECT_STREQ("copied", self->ram + RAM_LEN - 8);
+}
+
+TEST_F(ram, window_stays_coherent_when_the_vmm_discards_it)
+{
+	self->map[0] = 1;
+	self->map[7 * PAGE] = 2;
+	ASSERT_EQ(0, madvise(self->ram, RAM_LEN, MADV_DONTNEED));
+	/* of a shared file the pages stay, of private memory they are new */
+	EXPECT_EQ(variant->private ? 0 : 1, self->map[0]);
+	self->ram[0] = 3;
+	EXPECT_EQ(3, self->map[0]);
+	self->map[7 * PAGE] = 4;
+	EXPECT_EQ(4, self->ram[7 * PAGE]);
+}
+
+TEST_F(ram, window_stays_coherent_over_holes_in_the_file)
+{
+	if (variant->private)
+		SKIP(return, "private memory has no holes");
+	self->map[0] = 1;
+	self->map[7 * PAGE] = 2;
+	ASSERT_EQ(0, madvise(self->ram, RAM_LEN, MADV_REMOVE));
+	EXPECT_EQ(0, self->map[0]);
+	EXPECT_EQ(0, self->map[7 * PAGE]);
+	self->ram[7 * PAGE] = 3;
+	EXPECT_EQ(3, self->map[7 * PAGE]);
+	self->map[0] = 4;
+	EXPECT_EQ(4, self->ram[0]);
+}
+
+/* pinned: the kernel can take references to the pages of [p, p + len) */
+static int pinned(char *p, size_t len)
+{
+	struct iovec iov = { .iov_base = p, .iov_len = len };
+	int pipes[2], ret;
+
+	if (pipe(pipes))
+		return -errno;
+	ret = vmsplice(pipes[1], &iov, 1, 0) == len ? 0 : -errno;
+	close(pipes[0]);
+	close(pipes[1]);
+	return ret;
+}
+
+TEST_F(ram, direct_window_is_the_file_of_the_ram)
+{
+	char *map;
+	int id = window(self->vm, PORTAL_MEM_F_WRITE | PORTAL_MEM_F_DIRECT, PAGE, 4 * PAGE,
+			PROT_READ | PROT_WRITE, &map);
+
+	EXPECT_EQ(-EFAULT, pinned(self->map, PAGE));
+	if (!variant->direct) {
+		EXPECT_ERRNO(EOPNOTSUPP, id);
+		return;
+	}
+	ASSERT_LT(0, id);
+	ASSERT_NE(MAP_FAILED, map);
+	self->ram[2 * PAGE] = 5;
+	EXPECT_EQ(5, map[PAGE]);
+	map[2 * PAGE] = 6;
+	EXPECT_EQ(6, self->ram[3 * PAGE]);
+	EXPECT_EQ(6, self->map[3 * PAGE]);
+	EXPECT_EQ(0, pinned(map, 4 * PAGE));
+	ASSERT_EQ(0, madvise(self->ram, RAM_LEN, MADV_REMOVE));
+	EXPECT_EQ(0, map[2 * PAGE]);
+	/* it is a mapping like any other, and outlives us */
+	ASSERT_EQ(0, portal_id(self->vm, PORTAL_MEM_UNMAP, id));
+	map[0] = 7;
+	EXPECT_EQ(7, self->ram[PAGE]);
+	munmap(map, 4 * PAGE);
+}
+
+TEST_F(ram, direct_window_keeps_rights_and_bounds)
+{
+	struct portal_mem_map arg = { .size = sizeof(arg), .flags = PORTAL_MEM_F_DIRECT,
+				      .len = 2 * PAGE };
+	char *map;
+	int rd;
+
+	if (!variant->direct)
+		SKIP(return, "this RAM has no file of its own");
+	ASSERT_EQ(0, portal_ioctl(self->vm, PORTAL_MEM_MAP, &arg));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, self->vm,
+				   arg.out_mmap_off));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, 3 * PAGE, PROT_READ, MAP_SHARED, self->vm,
+				   arg.out_mmap_off));
+	map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->vm, arg.out_mmap_off + PAGE);
+	ASSERT_NE(MAP_FAILED, map);
+	self->ram[PAGE] = 8;
+	EXPECT_EQ(8, map[0]);
+	EXPECT_EQ(-1, mprotect(map, PAGE, PROT_READ | PROT_WRITE));
+	munmap(map, PAGE);
+	rd = portal_vm_dup(self->vm, PORTAL_RIGHT_MEM_READ);
+	ASSERT_LE(0, rd);
+	arg.flags |= PORTAL_MEM_F_WRITE;
+	EXPECT_ERRNO(EPERM, portal_ioctl(rd, PORTAL_MEM_MAP, &arg));
+	close(rd);
+}
+
+TEST_F(memory, rings_and_shadow_pages_are_charged)
+{
+	const char *const procs = "/sys/fs/cgroup/portal_test/cgroup.procs";
+	const char *const now = "/sys/fs/cgroup/portal_test/memory.current";
+	struct portal_queue_create create = QUEUE(32768);	/* 4 MiB */
+	long long before = -1, after = -1;
+	struct queue q;
+	FILE *file;
+
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK))
+		SKIP(return, "no cgroup2");
+	file = fopen("/sys/fs/cgroup/cgroup.subtree_control", "w");
+	if (file)
+		fputs("+memory", file);
+	if (!file || fclose(file) || (mkdir("/sys/fs/cgroup/portal_test", 0700) && errno != EEXIST) ||
+	    access(now, F_OK))
+		SKIP(return, "no memory cgroup");
+	file = fopen(procs, "w");
+	ASSERT_NE(NULL, file);
+	fprintf(file, "%d", getpid());
+	ASSERT_EQ(0, fclose(file));
+	file = fopen(now, "r");
+	EXPECT_EQ(1, fscanf(file, "%lld", &before));
+	ASSERT_EQ(0, queue_create(self->vm, &q, create));
+	rewind(file);
+	file = freopen(now, "r", file);
+	EXPECT_EQ(1, fscanf(file, "%lld", &after));
+	EXPECT_LE(before + (4 << 20), after);
+	fclose(file);
+	queue_close(&q);
+	file = fopen("/sys/fs/cgroup/cgroup.procs", "w");
+	fprintf(file, "%d", getpid());
+	EXPECT_EQ(0, fclose(file));
+	rmdir("/sys/fs/cgroup/portal_test");
 }
 
 TEST_HARNESS_MAIN

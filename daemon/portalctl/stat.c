@@ -13,7 +13,11 @@ static void print_pairs(const char *title, struct json_object *obj)
 	if (!obj)
 		return;
 	json_object_object_foreach(obj, key, val) {
-		int len = snprintf(NULL, 0, "%s %s", key, json_object_get_string(val));
+		int len;
+
+		if (json_object_is_type(val, json_type_object))
+			continue;	/* histograms and the like: --json */
+		len = snprintf(NULL, 0, "%s %s", key, json_object_get_string(val));
 
 		if (!width)
 			width = printf("  %-8s", title);

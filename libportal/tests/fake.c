@@ -128,6 +128,8 @@ static int mem_rw(struct portal_mem_rw *arg)
 	uint32_t i;
 
 	fake.rw_calls++;
+	fake.rw_flags = arg->flags;
+	fake.rw_vcpu = arg->vcpu;
 	assert_true(arg->nr_vecs >= 1 && arg->nr_vecs <= 1024);
 	for (i = 0; i < arg->nr_vecs; i++, vec++) {
 		void *ram = fake.vm_mem + vec->gpa, *buf = (void *)(uintptr_t)vec->uptr;
@@ -166,6 +168,7 @@ static int mem_map(struct portal_mem_map *arg)
 	if (fake.map_err[fake.slots[i].slot])
 		return -fake.map_err[fake.slots[i].slot];
 	fake.windows++;
+	fake.map_flags = arg->flags;
 	arg->out_window_id = ++fake.maps;
 	arg->out_mmap_off = 4096 * (1 + fake.slots[i].slot);
 	return 0;
@@ -227,6 +230,9 @@ static int vm_ioctl(unsigned long cmd, void *arg)
 	case PORTAL_HOOK_DEL:
 	case PORTAL_REGION_DEL:
 		fake.deleted = ((struct portal_id *)arg)->id;
+		return 0;
+	case PORTAL_IRQ_MSI:
+		fake.msi = *(struct portal_irq_msi *)arg;
 		return 0;
 	case PORTAL_IRQ_BIND:
 	case PORTAL_IRQ_UNBIND:

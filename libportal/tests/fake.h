@@ -43,6 +43,8 @@ struct fake {
 	struct portal_hook_add hook;
 	struct portal_region_add region;
 	struct portal_irq_bind irq;
+	struct portal_irq_msi msi;
+	uint32_t rw_flags, rw_vcpu, map_flags;
 
 	/* what it shall see */
 	int commit_err;			/* of the next commit or write, once */

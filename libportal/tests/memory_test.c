@@ -238,12 +238,56 @@ static void test_copy_partial(void **state)
 	portal_vm_close(vm);
 }
 
+static void test_copy_gva(void **state)
+{
+	struct portal_vm *vm = fake_vm();
+	char buf[16] = "";
+
+	(void)state;
+	assert_int_equal(portal_mem_write_gva(vm, 3, 200, "virtual", 8), 8);
+	assert_int_equal(fake.rw_flags, PORTAL_MEM_F_GVA | PORTAL_MEM_F_WRITE);
+	assert_int_equal(fake.rw_vcpu, 3);
+	assert_int_equal(portal_mem_read_gva(vm, 2, 200, buf, 8), 8);
+	assert_string_equal(buf, "virtual");
+	assert_int_equal(fake.rw_flags, PORTAL_MEM_F_GVA);
+	assert_int_equal(fake.rw_vcpu, 2);
+	assert_int_equal(portal_mem_read_gva(vm, 2, 200, buf, 0), 0);
+	fake.next_err = EBUSY;
+	assert_err((int)portal_mem_read_gva(vm, 2, 200, buf, 8), EBUSY);
+	portal_vm_close(vm);
+}
+
+static void test_direct(void **state)
+{
+	struct portal_vm *vm = fake_vm();
+	struct portal_mem *mem;
+
+	(void)state;
+	slot(0, 1, 0);
+	slot(0x10000, 1, 0);
+	assert_ok(portal_mem_map_direct(vm, true, &mem));
+	assert_int_equal(fake.map_flags, PORTAL_MEM_F_WRITE | PORTAL_MEM_F_DIRECT);
+	assert_non_null(portal_mem_at(mem, 0x10000, 1));
+	/* what is the same slot may be another file */
+	fake.generation++;
+	assert_int_equal(portal_mem_refresh(mem), 1);
+	assert_int_equal(fake.maps, 4);
+	assert_int_equal(fake.map_flags, PORTAL_MEM_F_WRITE | PORTAL_MEM_F_DIRECT);
+	portal_mem_unmap(mem);
+	assert_int_equal(fake.windows, 0);
+	assert_ok(portal_mem_map_direct(vm, false, &mem));
+	assert_int_equal(fake.map_flags, PORTAL_MEM_F_DIRECT);
+	portal_mem_unmap(mem);
+	portal_vm_close(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 		T(test_at_boundaries), T(test_which_slots), T(test_slot_goes_while_mapping),
 		T(test_refresh), T(test_many_slots), T(test_copy), T(test_copy_signal), T(test_copy_partial),
+		T(test_copy_gva), T(test_direct),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

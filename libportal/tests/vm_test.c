@@ -130,6 +130,19 @@ static void test_irq(void **state)
 	assert_int_equal(fake.irq.resamplefd, 4);
 	assert_ok(portal_irq_unbind(vm, 11, 3));
 	assert_int_equal(fake.irq.flags, 0);
+	assert_ok(portal_irq_msi(vm, 0xfee01000, 0x4051));
+	assert_int_equal(fake.msi.address, 0xfee01000);
+	assert_int_equal(fake.msi.data, 0x4051);
+	assert_ok(portal_irq_bind_msi(vm, 0xfee02000, 0x52, 7));
+	assert_int_equal(fake.irq.flags, PORTAL_IRQ_F_MSI);
+	assert_int_equal(fake.irq.gsi, 0);
+	assert_int_equal(fake.irq.eventfd, 7);
+	assert_int_equal(fake.irq.address, 0xfee02000);
+	assert_int_equal(fake.irq.data, 0x52);
+	memset(&fake.irq, 0, sizeof(fake.irq));
+	assert_ok(portal_irq_unbind_msi(vm, 0xfee02000, 0x52, 7));
+	assert_int_equal(fake.irq.flags, PORTAL_IRQ_F_MSI);
+	assert_int_equal(fake.irq.address, 0xfee02000);
 	portal_vm_close(vm);
 }
 

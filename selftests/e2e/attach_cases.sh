@@ -115,6 +115,9 @@ list_and_stat()
 		([.vms[0].instances[].slot] == [0,1,2,3,4,5,6])' "$work/list"
 	ctl --json stat e2e >"$work/stat"
 	jq -e '.vms[0] | .kernel.vcpus == 2 and .kernel.queues >= 7 and
+		(.kernel.per_queue | length) == .kernel.queues and
+		(.kernel.per_hook | length) == .kernel.hooks and
+		.kernel.parked_ns.sum >= 0 and
 		all(.instances[]; .worker == "running" and .pid > 1 and .deaths == 0) and
 		(.instances[] | select(.name == "disk") | .type == "virtio-mmio")' "$work/stat"
 	says '^ *INSTANCE +WORKER +PID +DEATHS' ctl stat

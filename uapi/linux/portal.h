@@ -88,6 +88,8 @@ struct portal_info {
 #define PORTAL_FEAT_URING_CANCEL	(1ULL << 9)
 /* as PORTAL_FEAT_GATE for ports; string I/O waits in the access */
 #define PORTAL_FEAT_GATE_PIO		(1ULL << 10)
+/* PORTAL_MEM_F_GVA */
+#define PORTAL_FEAT_MEM_GVA		(1ULL << 11)
 /* test build: PORTAL_MOCK_* ioctls exist */
 #define PORTAL_FEAT_MOCK		(1ULL << 63)
 	__aligned_u64 out_errata;
@@ -158,15 +160,17 @@ struct portal_vm_attach {
  * @out_dropped: posted requests dropped (policy or time-out of back-pressure)
  * @out_shadow_reads: reads answered in the kernel
  * @out_wakeups: times a sleeping owner of a queue was woken
+ * @out_vm_id: number of the VM, and
+ * @out_client_id: of this client in it: /sys/kernel/debug/portal/VM/CLIENT/
  */
 struct portal_vm_info {
 	__u32 size;
 	__u32 flags;
 	__u32 out_rights;
 	__u32 out_irqchip;
-#define PORTAL_IRQCHIP_NONE		0
-#define PORTAL_IRQCHIP_FULL		1
-#define PORTAL_IRQCHIP_SPLIT		2
+#define PORTAL_IRQCHIP_NONE		0 /* in the VMM, or there is none */
+#define PORTAL_IRQCHIP_FULL		1 /* PIC, IOAPIC and APICs in KVM */
+#define PORTAL_IRQCHIP_SPLIT		2 /* APICs in KVM, IOAPIC in the VMM */
 	__u32 out_vcpus;
 	__u32 out_state;
 #define PORTAL_VM_RUNNING		0
@@ -184,6 +188,8 @@ struct portal_vm_info {
 	__aligned_u64 out_dropped;
 	__aligned_u64 out_shadow_reads;
 	__aligned_u64 out_wakeups;
+	__u32 out_vm_id;
+	__u32 out_client_id;
 };
 
 /**
@@ -469,7 +475,7 @@ struct portal_mem_list {
 
 /**
  * struct portal_mem_vec - one piece of a copy
- * @gpa: guest-physical address
+ * @gpa: guest-physical address; with PORTAL_MEM_F_GVA a virtual one
  * @uptr: the caller's memory
  * @len: bytes
  */
@@ -482,30 +488,42 @@ struct portal_mem_vec {
 /**
  * struct portal_mem_rw - ioctl(PORTAL_MEM_RW): copy from or to guest RAM
  * @size: (in) sizeof(struct portal_mem_rw)
- * @flags: (in) PORTAL_MEM_F_WRITE writes the guest's memory
+ * @flags: (in) PORTAL_MEM_F_WRITE writes the guest's memory, PORTAL_MEM_F_GVA
+ *	by virtual addresses of @vcpu
  * @vecs_uptr: (in) array of struct portal_mem_vec
  * @nr_vecs: (in) 1 to 1024
  * @__reserved: 0
  * @out_done: bytes copied, also on error: what follows them is untouched and
  *	nothing is made up
+ * @vcpu: (in) index of a vCPU with PORTAL_MEM_F_GVA, else 0
+ * @__reserved2: 0
  *
- * Errors: ENOENT (no RAM there), EFAULT (the RAM or the caller's memory can't
- * be accessed, or a write to a read-only slot), EPERM, EINTR.
+ * Errors: ENOENT (no RAM there, no such vCPU), EFAULT (the RAM or the caller's
+ * memory can't be accessed, or a write to a read-only slot), EPERM, EINTR.
+ *
+ * With PORTAL_MEM_F_GVA: addresses as the vCPU's instruction would use them,
+ * with its rights (paging, SMAP); EFAULT where that would fault. Only while the
+ * vCPU waits in a call or a register access of ours can it be asked: else, or if
+ * it does not come back to its wait within two seconds (a paused VM), EBUSY.
  */
 struct portal_mem_rw {
 	__u32 size;
 	__u32 flags;
 #define PORTAL_MEM_F_WRITE		(1U << 0)
+#define PORTAL_MEM_F_GVA		(1U << 1)
 	__aligned_u64 vecs_uptr;
 	__u32 nr_vecs;
 	__u32 __reserved;
 	__aligned_u64 out_done;
+	__u32 vcpu;
+	__u32 __reserved2;
 };
 
 /**
  * struct portal_mem_map - ioctl(PORTAL_MEM_MAP): a window on guest RAM
  * @size: (in) sizeof(struct portal_mem_map)
- * @flags: (in) PORTAL_MEM_F_WRITE for a writable window
+ * @flags: (in) PORTAL_MEM_F_WRITE for a writable window, PORTAL_MEM_F_DIRECT
+ *	for one on the RAM's own file
  * @gpa: (in) page aligned
  * @len: (in) page aligned; must lie in one slot
  * @out_window_id: for PORTAL_MEM_UNMAP
@@ -513,14 +531,31 @@ struct portal_mem_rw {
  * @out_mmap_off: mmap offset on the VM fd
  *
  * The window lives until MEM_UNMAP, or until the VM fd that made it and all
- * mappings through it are closed. Needs the right to read, with PORTAL_MEM_F_WRITE also to write. A window
- * that crosses the end of a slot is ENOENT. The window shows what the guest sees, also after the VMM discards, swaps or
- * migrates pages. Direct I/O on it is EFAULT: the pages are not pinned. Once
- * the memory or the VM is gone, an access is SIGBUS (EFAULT in a system call).
+ * mappings through it are closed. Needs the right to read, with
+ * PORTAL_MEM_F_WRITE also to write. A window that crosses the end of a slot is
+ * ENOENT. EBUSY: somebody else patches kvm_vm_ioctl(); the kernel log says so.
+ *
+ * The window shows what the guest sees, also after the VMM discards, swaps or
+ * migrates pages, and when the slot is deleted and made anew at another address
+ * of the VMM. Once the memory or the VM is gone, an access is SIGBUS (EFAULT in a
+ * system call).
+ *
+ * While KVM logs dirty pages of the slot, what is touched through a writable
+ * window is in the log: every page of it that was accessed, also for reading,
+ * since the log was fetched before. With KVM's dirty ring it is not, nor are
+ * accesses by a 32-bit VMM's KVM_GET_DIRTY_LOG seen.
+ *
+ * Direct I/O on a window is EFAULT: the pages are not pinned. With
+ * PORTAL_MEM_F_DIRECT it works, for mmap() then gives a mapping of the RAM's own
+ * file, and this is all that it is: it stays until munmap(), over MEM_UNMAP and
+ * the end of the VM, follows no slot, and nothing written to it is in a dirty
+ * log. EOPNOTSUPP if the RAM is not a shared mapping of one file (memfd,
+ * tmpfs), or of huge pages.
  */
 struct portal_mem_map {
 	__u32 size;
 	__u32 flags;
+#define PORTAL_MEM_F_DIRECT		(1U << 2)
 	__aligned_u64 gpa;
 	__aligned_u64 len;
 	__u32 out_window_id;
@@ -532,21 +567,63 @@ struct portal_mem_map {
  * struct portal_irq_bind - ioctl(PORTAL_IRQ_BIND, PORTAL_IRQ_UNBIND)
  * @size: (in) sizeof(struct portal_irq_bind)
  * @flags: (in) PORTAL_IRQ_F_*
- * @gsi: (in) global system interrupt of the guest
+ * @gsi: (in) global system interrupt of the guest; 0 with PORTAL_IRQ_F_MSI
  * @eventfd: (in) each write of it raises the interrupt
  * @resamplefd: (in) with PORTAL_IRQ_F_RESAMPLE: signalled at the guest's EOI
  * @__reserved: 0
+ * @address: (in) with PORTAL_IRQ_F_MSI: as in struct portal_irq_msi, else 0
+ * @data: (in) the same
+ * @__reserved2: 0
  *
- * Lives until UNBIND or the last close of the eventfd. EOPNOTSUPP if the VM
- * has no irqchip in the kernel, EBUSY if the pair is bound already.
+ * Lives until UNBIND or the last close of the eventfd, a message also only
+ * until the client detaches. EBUSY if the pair is bound already, ENOSPC: more
+ * than out_max_hooks messages, ENOENT: UNBIND of a message that is not bound.
+ *
+ * What the VM's irqchip allows (PORTAL_VM_INFO), else EOPNOTSUPP:
+ *
+ * =====================  =============  ====  ========
+ * out_irqchip            GSI            MSI   RESAMPLE
+ * =====================  =============  ====  ========
+ * PORTAL_IRQCHIP_FULL    yes            yes   yes
+ * PORTAL_IRQCHIP_SPLIT   if routed (*)  yes   no
+ * PORTAL_IRQCHIP_NONE    no             no    no
+ * =====================  =============  ====  ========
+ *
+ * (*) A GSI for which the VMM has set no route raises nothing; nobody can tell
+ * from outside. QEMU routes the 24 pins of its IOAPIC.
  */
 struct portal_irq_bind {
 	__u32 size;
 	__u32 flags;
 #define PORTAL_IRQ_F_RESAMPLE		(1U << 0)
+#define PORTAL_IRQ_F_MSI		(1U << 1)
 	__u32 gsi;
 	__s32 eventfd;
 	__s32 resamplefd;
+	__u32 __reserved;
+	__aligned_u64 address;
+	__u32 data;
+	__u32 __reserved2;
+};
+
+/**
+ * struct portal_irq_msi - ioctl(PORTAL_IRQ_MSI): send one message
+ * @size: (in) sizeof(struct portal_irq_msi)
+ * @flags: (in) must be 0
+ * @address: (in) as a device would write to, 0xfee00000 and the rest of it
+ * @data: (in) what it would write: vector, delivery mode
+ * @__reserved: 0
+ *
+ * Needs no route of the VMM. Success does not say that the guest takes it: as
+ * in hardware, one that is pending already swallows it, and what goes to a vCPU
+ * that does not exist is lost. EINVAL: an address that KVM refuses. EOPNOTSUPP
+ * as for PORTAL_IRQ_BIND.
+ */
+struct portal_irq_msi {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 address;
+	__u32 data;
 	__u32 __reserved;
 };
 
@@ -570,7 +647,7 @@ enum portal_lifecycle {
 
 /**
  * struct portal_request - one event of a guest
- * @id: of the request, unique in its VM, rising
+ * @id: of the request, unique in its VM; later accesses have higher ones
  * @kind: enum portal_kind
  * @flags: PORTAL_REQ_F_*
  * @vcpu: index of the vCPU
@@ -729,6 +806,7 @@ enum {
 	PORTAL_CMD_MEM_UNMAP = 0x23,
 	PORTAL_CMD_IRQ_BIND = 0x28,
 	PORTAL_CMD_IRQ_UNBIND = 0x29,
+	PORTAL_CMD_IRQ_MSI = 0x2a,
 	PORTAL_CMD_QUEUE_INFO = 0x30,
 	PORTAL_CMD_QUEUE_COMMIT = 0x31,
 };
@@ -752,6 +830,7 @@ enum {
 #define PORTAL_MEM_UNMAP	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_MEM_UNMAP)
 #define PORTAL_IRQ_BIND		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_IRQ_BIND)
 #define PORTAL_IRQ_UNBIND	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_IRQ_UNBIND)
+#define PORTAL_IRQ_MSI		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_IRQ_MSI)
 /* on a queue fd */
 #define PORTAL_QUEUE_INFO	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_INFO)
 #define PORTAL_QUEUE_COMMIT	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_COMMIT)

@@ -71,6 +71,9 @@ struct portal_mock_access {
 	__u32 out_restarts;
 };
 
+/* Where vCPU @vcpu sees guest-physical address 0. */
+#define PORTAL_MOCK_GVA(vcpu)	((__u64)((vcpu) + 1) << 40)
+
 #define PORTAL_MOCK_VM		_IO(PORTAL_IOC_MAGIC, 0x38)
 #define PORTAL_MOCK_ACCESS	_IO(PORTAL_IOC_MAGIC, 0x39)
 

@@ -252,6 +252,14 @@ ssize_t portal_mem_read(struct portal_vm *vm, uint64_t gpa, void *buf, size_t le
 ssize_t portal_mem_write(struct portal_vm *vm, uint64_t gpa, const void *buf, size_t len);
 ssize_t portal_mem_rwv(struct portal_vm *vm, const struct portal_mem_vec *vecs, uint32_t nr,
 		       bool write);
+/*
+ * By addresses as the instruction sees them that vCPU @vcpu waits in, with its
+ * rights. -EBUSY: it waits in no call of ours.
+ */
+ssize_t portal_mem_read_gva(struct portal_vm *vm, uint32_t vcpu, uint64_t gva, void *buf,
+			    size_t len);
+ssize_t portal_mem_write_gva(struct portal_vm *vm, uint32_t vcpu, uint64_t gva, const void *buf,
+			     size_t len);
 /* Guest RAM as the VMM has it now; returns the number of slots. */
 int portal_mem_slots(struct portal_vm *vm, struct portal_mem_slot *slots, size_t nr,
 		     uint64_t *generation);
@@ -260,6 +268,13 @@ int portal_mem_slots(struct portal_vm *vm, struct portal_mem_slot *slots, size_t
  * the kernel can't map. -EOPNOTSUPP: it can map none.
  */
 int portal_mem_map(struct portal_vm *vm, bool write, struct portal_mem **mem);
+/*
+ * The same by mappings of the RAM's own file, good for direct I/O and registered
+ * buffers. They stay until portal_mem_unmap() whatever becomes of the VM, and
+ * what is written there is in no dirty log; a refresh moves all of them.
+ * -EOPNOTSUPP: no RAM is a shared mapping of a file.
+ */
+int portal_mem_map_direct(struct portal_vm *vm, bool write, struct portal_mem **mem);
 /*
  * Maps it anew if the VMM changed a slot; 1 if it did. Windows on unchanged
  * slots stay where they are; no other thread may use @mem meanwhile.
@@ -277,6 +292,14 @@ void portal_mem_unmap(struct portal_mem *mem);
 /* Every write to @eventfd raises @gsi in the guest. @resamplefd: or -1. */
 int portal_irq_bind(struct portal_vm *vm, uint32_t gsi, int eventfd, int resamplefd);
 int portal_irq_unbind(struct portal_vm *vm, uint32_t gsi, int eventfd);
+/*
+ * Sends one message (MSI) now. All of these: -EOPNOTSUPP: the VM's irqchip does
+ * not allow it, see struct portal_irq_bind.
+ */
+int portal_irq_msi(struct portal_vm *vm, uint64_t address, uint32_t data);
+/* Every write to @eventfd sends the message, until unbound, closed or detached. */
+int portal_irq_bind_msi(struct portal_vm *vm, uint64_t address, uint32_t data, int eventfd);
+int portal_irq_unbind_msi(struct portal_vm *vm, uint64_t address, uint32_t data, int eventfd);
 
 #pragma GCC visibility pop
 

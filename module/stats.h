@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * stats.h - histograms, and the counters of hooks and regions
+ *
+ * A histogram is written under a lock that its writer holds anyway, or by one
+ * thread only; who reads it without may see a count without its sum.
+ */
+#ifndef _PORTAL_STATS_H
+#define _PORTAL_STATS_H
+
+#include <linux/atomic.h>
+#include <linux/bitops.h>
+#include <linux/minmax.h>
+#include <linux/types.h>
+
+#define PORTAL_HIST_BUCKETS	40
+
+/**
+ * struct portal_hist - how long something took, by powers of two
+ * @nr: [0]: 0 ns, [n]: from 2^(n-1) ns on, and the last one without end
+ * @sum: of all, ns
+ */
+struct portal_hist {
+	u64 nr[PORTAL_HIST_BUCKETS];
+	u64 sum;
+};
+
+/**
+ * struct portal_target_stats - what came to a hook or region
+ * @posted: requests that nobody waits for
+ * @dropped: of those, given up
+ * @shadow_reads: reads that the kernel answered
+ * @calls: requests that a vCPU waited for; this and below under portal_vm.lock
+ * @timeouts: of those, nobody answered in time
+ * @latency: from the access to its answer
+ */
+struct portal_target_stats {
+	atomic64_t posted;
+	atomic64_t dropped;
+	atomic64_t shadow_reads;
+	u64 calls;
+	u64 timeouts;
+	struct portal_hist latency;
+};
+
+static inline void portal_hist_add(struct portal_hist *hist, u64 ns)
+{
+	hist->nr[min_t(u32, fls64(ns), PORTAL_HIST_BUCKETS - 1)]++;
+	hist->sum += ns;
+}
+
+#endif /* _PORTAL_STATS_H */

@@ -22,6 +22,14 @@
 
 static int spawn(struct instance *inst);
 
+/* No worker will come any more, unless somebody asks for one. */
+static void fail(struct instance *inst)
+{
+	inst->state = INST_FAILED;
+	bus_fail(inst);
+	snapshot_write(inst->vm);
+}
+
 const char *instance_state_name(enum instance_state state)
 {
 	static const char *const names[] = {
@@ -59,21 +67,24 @@ static void forget_process(struct instance *inst)
 	inst->pid = 0;
 }
 
-static int on_restart_timer(sd_event_source *src, uint64_t usec, void *arg)
+void instance_start(struct instance *inst)
 {
-	struct instance *inst = arg;
 	int ret;
 
-	(void)src;
-	(void)usec;
 	watch_off(&inst->timer);
 	ret = spawn(inst);
 	if (ret) {
 		log_err("%s/%s: cannot start a worker: %s", inst->vm->name, inst->name,
 			strerror(-ret));
-		inst->state = INST_FAILED;
-		bus_fail(inst);
+		fail(inst);
 	}
+}
+
+static int on_restart_timer(sd_event_source *src, uint64_t usec, void *arg)
+{
+	(void)src;
+	(void)usec;
+	instance_start(arg);
 	return 0;
 }
 
@@ -92,18 +103,18 @@ static void died(struct instance *inst, const char *how)
 	bus_worker_gone(inst);
 	delay = inst->restart ? restart_after_death(&inst->deaths, now_us()) : -1;
 	if (delay < 0) {
-		inst->state = INST_FAILED;
-		log_err("%s/%s: worker %s; given up%s: its device leaves the guest; see portalctl stat, then detach and attach",
+		log_err("%s/%s: worker %s; given up%s: its device leaves the guest; see portalctl stat, then portalctl restart %s %s",
 			vm->name, inst->name, how,
-			inst->restart ? " after too many deaths" : " ('restart = off')");
-		bus_fail(inst);
+			inst->restart ? " after too many deaths" : " ('restart = off')",
+			vm->name, inst->name);
+		fail(inst);
 		return;
 	}
 	log_warn("%s/%s: worker %s; starts again%s", vm->name, inst->name, how,
 		 delay ? " after a pause" : "");
 	inst->state = INST_WAITING;
 	if (watch_timer(vm->sv, &inst->timer, delay, on_restart_timer, inst) < 0)
-		on_restart_timer(NULL, 0, inst);
+		instance_start(inst);
 }
 
 static int on_exit_of_child(sd_event_source *src, const siginfo_t *si, void *arg)
@@ -173,6 +184,9 @@ static int spawn(struct instance *inst)
 	ret = spawn_worker(&inst->pid, &inst->chan);
 	if (ret)
 		return ret;
+	inst->started = process_started(inst->pid);
+	/* before it gets anything: the next portald must know whom to wait for */
+	snapshot_write(inst->vm);
 	ret = sd_event_add_child(event, &inst->child_src, inst->pid, WEXITED, on_exit_of_child,
 				 inst);
 	if (ret >= 0)
@@ -249,6 +263,7 @@ int instance_create(struct vm *vm, unsigned int slot, const struct config_instan
 	snprintf(inst->plugin, sizeof(inst->plugin), "%s", ci->plugin);
 	inst->block = ci->frontend;
 	inst->restart = ci->restart;
+	inst->timeout = ci->has_timeout ? ci->timeout : vm->sv->cfg->timeout;
 	inst->chan = inst->page_fd = inst->state_fd = -1;
 	inst->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	inst->setup = setup_json(vm, ci);

@@ -39,6 +39,28 @@ int process_uid(pid_t pid, uid_t *uid)
 	return ret;
 }
 
+uint64_t process_started(pid_t pid)
+{
+	unsigned long long ticks = 0;
+	char path[64], line[1024];
+	char *p = NULL;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fgets(line, sizeof(line), f))
+		p = strrchr(line, ')');		/* the name may hold anything */
+	/* the 22nd field; what follows the name is the third */
+	for (int field = 3; p && field <= 22; field++)
+		p = strchr(p + 1, ' ');
+	if (p)
+		ticks = strtoull(p, NULL, 10);
+	fclose(f);
+	return ticks;
+}
+
 static ssize_t read_cmdline(pid_t pid, char *buf)
 {
 	size_t len = 0;

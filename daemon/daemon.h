@@ -175,7 +175,11 @@ enum instance_state {
  * struct instance - one [instance] for one VM, whichever process runs it
  * @setup: JSON for SETUP
  * @block: a medium: of one VM at a time
- * @timeout: seconds in which a worker has to answer, 0 for ever
+ * @timeout: seconds in which a worker has to answer a PING, 0 for ever
+ * @ping_timer: twice in @timeout
+ * @unanswered: ticks of it since a PING
+ * @asked: STOP was sent to start another worker
+ * @restart_conn: who waits for that, 0 nobody
  * @started: when @pid was, as in /proc/PID/stat
  * @desc: what the first worker said it is; later ones must agree
  * @start_enabled: START told the worker that the guest has enabled it
@@ -191,6 +195,10 @@ struct instance {
 	bool block;
 	bool restart;
 	uint32_t timeout;
+	sd_event_source *ping_timer;
+	unsigned int unanswered;
+	bool asked;
+	uint64_t restart_conn;
 	enum instance_state state;
 	pid_t pid;
 	uint64_t started;
@@ -303,6 +311,7 @@ void bus_changed(struct vm *vm);
 void bus_offer(struct instance *inst);
 void bus_leave(struct vm *vm);
 void bus_leave_slot(struct instance *inst);
+void bus_return(struct instance *inst);
 void bus_ack(struct instance *inst, uint32_t seq, int err);
 void bus_worker_ready(struct instance *inst);
 void bus_worker_gone(struct instance *inst);
@@ -315,6 +324,10 @@ int instance_create(struct vm *vm, unsigned int slot, const struct config_instan
 void instance_destroy(struct instance *inst);
 /* A worker for it, now. */
 void instance_start(struct instance *inst);
+/* Instead of the one it has, or had; the end goes to connection @conn. */
+int instance_restart(struct instance *inst, uint64_t conn, struct err *err);
+/* Answers who waits for that; @why NULL: it serves. */
+void instance_restarted(struct instance *inst, const char *why);
 int instance_make_state(struct instance *inst);
 void instance_stop(struct instance *inst);
 void instance_kill(struct instance *inst, const char *why);
@@ -331,6 +344,9 @@ void instance_read(struct instance *inst);
 int instance_enable(struct instance *inst, uint32_t seq);
 int instance_disable(struct instance *inst, uint32_t seq);
 int instance_stat(struct instance *inst, uint32_t seq);
+int instance_send_stop(struct instance *inst);
+/* From now on it must answer. */
+void instance_watch(struct instance *inst);
 
 /* spawn.c */
 int spawn_worker(pid_t *pid, int *chan);

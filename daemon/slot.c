@@ -246,6 +246,13 @@ void bus_leave_slot(struct instance *inst)
 	bus_changed(inst->vm);
 }
 
+/* It was leaving, but is served again. */
+void bus_return(struct instance *inst)
+{
+	inst->bus.leaving = false;
+	bus_changed(inst->vm);
+}
+
 void bus_leave(struct vm *vm)
 {
 	for (unsigned int i = 0; i < vm->nr_slots; i++)

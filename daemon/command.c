@@ -110,6 +110,7 @@ static struct json_object *cmd_attach(struct request *req)
 		.pid = get_int(req, "pid", 0),
 		.vm_fd = get_int(req, "vm_fd", -1),
 		.vm_name = get_string(req, "vm_name"),
+		.domain = get_string(req, "domain"),
 		.name = get_string(req, "name"),
 		.instances = names,
 		.peer = req->peer,

@@ -251,7 +251,8 @@ void restore_all(struct supervisor *sv);
 struct attach_args {
 	pid_t pid;
 	int vm_fd;		/* number inside the process, -1 the only one */
-	const char *vm_name;	/* QEMU's -name, instead of @pid */
+	const char *vm_name;	/* QEMU's -name, or libvirt's domain, instead of @pid */
+	const char *domain;	/* libvirt's domain, instead of @pid */
 	const char *name;	/* NULL: from the process */
 	const char **instances;
 	unsigned int nr_instances;	/* 0: all */
@@ -265,7 +266,11 @@ int attach(struct supervisor *sv, const struct attach_args *args, uint64_t conn,
 bool attach_allowed(uid_t peer, uid_t uid);
 
 /* process.c */
-pid_t process_by_vm_name(const char *vm_name);
+#define LIBVIRT_DIR	"/run/libvirt/qemu"
+
+/* By QEMU's -name; *others: the names that other processes have. */
+pid_t process_by_vm_name(const char *vm_name, char *others, size_t len_others);
+pid_t process_by_domain(const char *dir, const char *domain);
 int process_uid(pid_t pid, uid_t *uid);
 void process_vm_name(pid_t pid, char *buf, size_t len);
 /* When it was started, in ticks since boot; 0 if there is none. */

@@ -23,10 +23,11 @@ static const struct cmd {
 	const char *args;
 	const char *help;
 } commands[] = {
-	{ "attach", cmd_attach, "--pid PID | --vm-name NAME", "attach a running VM" },
+	{ "attach", cmd_attach, "NAME | PID", "attach a running VM" },
 	{ "detach", cmd_detach, "VM | --pid PID", "take all devices away and let the VM go" },
 	{ "interrupt", cmd_interrupt, "VM INSTANCE", "queue an interrupt for an instance" },
 	{ "list", cmd_list, "", "attached VMs and their instances" },
+	{ "restart", cmd_restart, "VM INSTANCE", "a new worker, also for a failed instance" },
 	{ "stat", cmd_stat, "[VM]", "counters" },
 	{ "version", cmd_version, "", "versions of portalctl, portald and the module" },
 	{ "help", cmd_help, "", "this text" },
@@ -50,7 +51,8 @@ static int cmd_help(int argc, char **argv)
 	       "  -s, --socket PATH   portald's socket, default %s\n"
 	       "  -h, --help          this text\n"
 	       "  -V, --version       version\n"
-	       "\nattach: -p, --pid PID; --vm-name NAME (QEMU's -name); -n, --name NAME;\n"
+	       "\nattach: NAME is QEMU's -name or libvirt's domain; also -p, --pid PID;\n"
+	       "        --vm-name NAME; --domain NAME; -n, --name NAME (its name here);\n"
 	       "        -i, --instances A,B (default: all); --vm-fd N\n"
 	       "detach: -p, --pid PID; -t, --timeout SECONDS (default 10); -f, --force\n"
 	       "\nExit status: 0 good, 1 failed, 2 wrong command line. See portalctl(1).\n",

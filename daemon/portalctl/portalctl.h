@@ -53,6 +53,7 @@ int cmd_attach(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
 int cmd_interrupt(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_restart(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

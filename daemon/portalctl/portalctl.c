@@ -29,6 +29,8 @@ static const struct cmd {
 	{ "list", cmd_list, "", "attached VMs and their instances" },
 	{ "restart", cmd_restart, "VM INSTANCE", "a new worker, also for a failed instance" },
 	{ "stat", cmd_stat, "[VM]", "counters" },
+	{ "top", cmd_top, "[VM]", "rates, refreshed" },
+	{ "trace", cmd_trace, "[VM [INSTANCE]]", "requests as they pass" },
 	{ "version", cmd_version, "", "versions of portalctl, portald and the module" },
 	{ "help", cmd_help, "", "this text" },
 };
@@ -54,6 +56,8 @@ static int cmd_help(int argc, char **argv)
 	       "\nattach: NAME is QEMU's -name or libvirt's domain; also -p, --pid PID;\n"
 	       "        --vm-name NAME; --domain NAME; -n, --name NAME (its name here);\n"
 	       "        -i, --instances A,B (default: all); --vm-fd N\n"
+	       "top:    -d, --delay SECONDS (default 2); -n, --count N; with --json once\n"
+	       "trace:  -n, --count N events; -t, --timeout SECONDS\n"
 	       "detach: -p, --pid PID; -t, --timeout SECONDS (default 10); -f, --force\n"
 	       "\nExit status: 0 good, 1 failed, 2 wrong command line. See portalctl(1).\n",
 	       globals.socket);

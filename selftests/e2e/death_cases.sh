@@ -122,7 +122,7 @@ qemu_quits()
 	need_portald
 	[ -n "$($other pid)" ] || $other start --nowait -S
 	within 20 $other qmp '{"execute":"query-status"}'
-	ctl list | grep -q '^other ' || ctl attach --vm-name other --instances echo,hello
+	ctl list | grep -q '^other ' || ctl attach other --instances echo,hello
 	pid=$($other pid)
 	lines=$(log_lines)
 	$other qmp '{"execute":"quit"}'

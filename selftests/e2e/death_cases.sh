@@ -181,19 +181,18 @@ worker_hangs()
 # Given up after ten deaths, and back by portalctl, with its disk's data.
 instance_restarted()
 {
-	local dev sum pid
+	local dev sum pid n
 
 	need_driver
 	dev=$(in_guest 30 e2e-guest dev E2E-RAW)
 	sum=$(in_guest 60 "dd if=$dev bs=64k count=4 2>/dev/null | sha256sum")
 	is_failed() { inst_is raw .worker failed; }
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		! is_failed || break
-		running() { inst_is raw .worker running; }
+	running() { inst_is raw .worker running; }
+	died() { [ "$(inst_stat raw .deaths)" -ge "$1" ]; }
+	for n in 1 2 3 4 5 6 7 8 9 10; do
 		within 20 running
 		kill -9 "$(inst_stat raw .pid)"
-		dead() { ! running; }
-		within 10 dead || true
+		within 10 died "$n"
 	done
 	within 20 is_failed
 	says 'e2e/raw: .*given up.*portalctl restart e2e raw' cat "$portald_log"

@@ -324,10 +324,6 @@ void keep_connect(struct keep *k, const char *path, uint32_t seconds)
 	if (k->mode != KEEP_PROCESS)
 		return;
 	k->seconds = seconds;
-	if (!seconds) {
-		k->mode = KEEP_NO;
-		return;
-	}
 	if (snprintf(k->path, sizeof(k->path), "%s.keeper", path) >= (int)sizeof(k->path)) {
 		log_warn("the socket's name is too long for %s.keeper: attachments end with portald",
 			 path);
@@ -336,6 +332,16 @@ void keep_connect(struct keep *k, const char *path, uint32_t seconds)
 	}
 	/* none, or one that just ends: the first keep_add() starts another */
 	ret = greet(k);
+	if (!seconds) {
+		if (!ret) {	/* what was kept is not wanted any more */
+			keep_discard_rest(k);
+			send_keeper(k, "STOPPING=1", -1);
+			close(k->conn);
+			k->conn = -1;
+		}
+		k->mode = KEEP_NO;
+		return;
+	}
 	if (ret && ret != -ENOENT && ret != -ECONNREFUSED && ret != -EPIPE &&
 	    ret != -ECONNRESET)
 		log_err("the keeper of an earlier portald does not give what it has: %s",

@@ -272,10 +272,13 @@ void snapshot_keep(struct vm *vm)
 	snapshot_write(vm);
 	if (!ret)
 		ret = add_all(vm);
-	if (ret)
+	if (ret) {
 		log_warn("%s: nobody keeps it if portald is killed: %s", vm->name, strerror(-ret));
-	else
-		keep_sync(vm->sv->keep);
+		snapshot_forget(vm);
+		fd_close(&vm->text_fd);
+		return;
+	}
+	keep_sync(vm->sv->keep);
 	supervisor_watch_keeper(vm->sv);
 }
 

@@ -302,7 +302,7 @@ static void nothing_to_keep_any_more(void **state)
 static void a_lost_keeper_is_noticed(void **state)
 {
 	struct keep *first;
-	int fd = file("x"), none;
+	int fd = file("x"), none, pair[2];
 
 	(void)state;
 	begin(30);
@@ -319,9 +319,15 @@ static void a_lost_keeper_is_noticed(void **state)
 	close(fd);
 	while (!access(keeper, F_OK))
 		usleep(1000);
-	/* 0 s: none is wanted */
+	/* 0 s: none is wanted, nor what there is */
+	begin(30);
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	assert_int_equal(keep_add(k, "v1.vm", pair[1]), 0);
+	close(pair[1]);
+	keep_destroy(k, true);
 	assert_int_equal(keep_create(KEEP_PROCESS, &k, &none), 0);
 	keep_connect(k, control, 0);
+	keeper_ended(pair[0]);
 	assert_int_equal(keep_mode(k), KEEP_NO);
 	assert_int_equal(keep_add(k, "v1.vm", 0), 0);
 	assert_int_not_equal(access(keeper, F_OK), 0);

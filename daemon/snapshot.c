@@ -308,12 +308,14 @@ void snapshot_forget(struct vm *vm)
 void snapshot_write(struct vm *vm)
 {
 	struct json_object *obj;
+	const char *text;
 	int ret;
 
 	if (vm->text_fd < 0)
 		return;
 	obj = vm_json(vm);
-	ret = snapshot_put(vm->text_fd, json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN));
+	text = json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN);
+	ret = snapshot_put(vm->text_fd, text);
 	if (ret)
 		log_err("%s: cannot write its snapshot: %s", vm->name, strerror(-ret));
 	json_object_put(obj);

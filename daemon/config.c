@@ -360,21 +360,27 @@ static void check(const struct config *cfg, unsigned int *errors)
 	}
 }
 
-int config_load(const char *path, struct config **out)
+struct config *config_empty(void)
 {
-	struct config *cfg = calloc(1, sizeof(*cfg));
-	unsigned int errors = 0;
-	char pattern[4096];
-	glob_t g = { 0 };
-	int ret;
+	struct config *cfg = xrealloc(NULL, 1, sizeof(*cfg));
 
-	if (!cfg)
-		return -ENOMEM;
+	memset(cfg, 0, sizeof(*cfg));
 	cfg->log_level = LOG_INFO;
 	cfg->keep = CONFIG_KEEP;
 	cfg->timeout = CONFIG_TIMEOUT;
 	cfg->socket = xstrdup(CONFIG_SOCKET);
 	cfg->plugin_dir = xstrdup(PORTALD_PLUGINDIR);
+	return cfg;
+}
+
+int config_load(const char *path, struct config **out)
+{
+	struct config *cfg = config_empty();
+	unsigned int errors = 0;
+	char pattern[4096];
+	glob_t g = { 0 };
+	int ret;
+
 	ret = load_file(cfg, path ? path : CONFIG_DEFAULT, !path, &errors);
 	if (ret)
 		goto out;

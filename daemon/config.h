@@ -60,6 +60,8 @@ struct config {
  * Every mistake is logged with its file and line; -EINVAL if there is one.
  */
 int config_load(const char *path, struct config **cfg);
+/* As from an empty file. */
+struct config *config_empty(void);
 void config_free(struct config *cfg);
 const struct config_instance *config_find(const struct config *cfg, const char *name);
 

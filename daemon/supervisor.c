@@ -147,6 +147,18 @@ void supervisor_watch_keeper(struct supervisor *sv)
 		sd_event_add_io(sv->event, &sv->keep_src, fd, EPOLLIN, on_keeper, sv);
 }
 
+/* A mistake must not end what was attached before it was made. */
+static int load_config(struct supervisor *sv)
+{
+	int ret = config_load(sv->opts->config, &sv->cfg);
+
+	if (!ret || !keep_search(sv->keep, ".text"))
+		return ret;
+	log_err("the configuration is not used: VMs attached before go on, no other can be attached until 'systemctl reload portald' finds no mistake");
+	sv->cfg = config_empty();
+	return 0;
+}
+
 int supervisor_run(const struct options *opts)
 {
 	static struct supervisor sv;
@@ -155,15 +167,18 @@ int supervisor_run(const struct options *opts)
 	int ret;
 
 	sv.opts = opts;
-	if (config_load(opts->config, &sv.cfg))
+	ret = keep_create(opts->keep, &sv.keep, &sv.listen_fd);
+	if (!ret)
+		ret = load_config(&sv);
+	if (ret) {
+		finish(&sv, true);
 		return 1;	/* said why */
+	}
 	socket = opts->socket ? : sv.cfg->socket;
 	log_set_level(opts->log_level >= 0 ? opts->log_level : sv.cfg->log_level);
 	ret = sd_event_new(&sv.event);
 	if (ret >= 0)
 		ret = add_signals(&sv);
-	if (ret >= 0)
-		ret = keep_create(opts->keep, &sv.keep, &sv.listen_fd);
 	if (ret < 0) {
 		log_err("event loop: %s", strerror(-ret));
 		finish(&sv, true);

@@ -210,9 +210,16 @@ killed_in_a_copy()
 	equal "restarts by systemd" "$(show NRestarts)" 1
 }
 
+# With a mistake in the configuration, too: the next reload finds it mended.
 restarted_in_a_copy()
 {
+	printf '[instance bad]\nplugn = echo\n' >/etc/portald.conf.d/bad.conf
 	goes_on systemctl restart portald.service
+	journal -p err | grep -q 'VMs attached before go on'
+	rm /etc/portald.conf.d/bad.conf
+	systemctl reload portald.service
+	usable() { journal -n 5 | grep -q 'configuration reloaded: 5 instances'; }
+	within 20 usable
 	in_guest 30 'touch /tmp/enough'
 	ended_well() { in_guest 30 'grep -qx 0 /tmp/load.rc'; }
 	within 60 ended_well

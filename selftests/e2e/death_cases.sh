@@ -52,7 +52,11 @@ portald_replaced()
 	in_guest 60 e2e-guest mount
 	hellos=$(vm_stat .kernel.hellos)
 	start_load
+	guest_start event 'e2e-events hello 1 100'
+	within 30 guest_said event ready
 	goes_on KILL
+	says queued ctl interrupt e2e hello
+	says '^1 1 0$' guest_result event 30
 	log_since 0 | grep -q 'e2e: goes on'
 	# told to leave the VM to the next one, as for an upgrade
 	goes_on USR1

@@ -220,9 +220,7 @@ void bus_request(struct vm *vm, const struct portal_request *req)
 		ret = bus_disable(vm, req);
 		break;
 	case PORTAL_HC_BUS_EVENT:
-		ret = bus_event(vm, req->data[0]);
-		vm_done(vm, req->id, ret);
-		snapshot_write(vm);
+		ret = bus_event(vm, req->data[0]);	/* twice is as once */
 		break;
 	case PORTAL_HC_BUS_PENDING:
 		ret = req->data[0] > 1 ? -EINVAL : 0;

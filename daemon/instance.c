@@ -29,6 +29,7 @@ static void fail(struct instance *inst)
 	instance_restarted(inst, inst->error.msg);
 	bus_fail(inst);
 	snapshot_write(inst->vm);
+	supervisor_status(inst->vm->sv);
 }
 
 const char *instance_state_name(enum instance_state state)

@@ -230,6 +230,7 @@ static void on_ready(struct instance *inst)
 	inst->unanswered = 0;
 	instance_watch(inst);
 	instance_restarted(inst, NULL);
+	supervisor_status(inst->vm->sv);
 	if (inst->bus.offered) {
 		log_info("%s/%s: worker %d serves again", inst->vm->name, inst->name, inst->pid);
 		bus_worker_ready(inst);

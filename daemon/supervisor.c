@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -13,11 +14,18 @@
 
 void supervisor_status(struct supervisor *sv)
 {
-	unsigned int nr = 0;
+	unsigned int nr = 0, failed = 0;
+	char text[64] = "";
 
-	for (struct vm *vm = sv->vms; vm; vm = vm->next)
+	for (struct vm *vm = sv->vms; vm; vm = vm->next) {
 		nr += vm->state == VM_RUNNING || vm->state == VM_LEAVING;
-	sd_notifyf(0, "STATUS=%u VM%s attached", nr, nr == 1 ? "" : "s");
+		for (unsigned int i = 0; i < vm->nr_slots; i++)
+			failed += vm->slots[i] && vm->slots[i]->state == INST_FAILED;
+	}
+	if (failed)
+		snprintf(text, sizeof(text), ", %u instance%s failed", failed,
+			 failed == 1 ? "" : "s");
+	sd_notifyf(0, "STATUS=%u VM%s attached%s", nr, nr == 1 ? "" : "s", text);
 }
 
 static void end_if_done(struct supervisor *sv)

@@ -226,6 +226,17 @@ restarted_in_a_copy()
 	says '^[0-9]+$' in_guest 120 e2e-guest verify
 }
 
+# "restart = off": its first death is the last
+failure_is_shown()
+{
+	kill -9 "$(portalctl --json stat sd | jq '.vms[0].instances[] | select(.name == "hello").pid')"
+	within 20 status_is "1 VM attached, 1 instance failed"
+	says 'hello: restarted' as_user portalctl restart sd hello
+	within 20 status_is "1 VM attached"
+	back() { in_guest 30 'portal-call hello 0'; }
+	within 20 back
+}
+
 journal_is_readable()
 {
 	journal -o cat >$work/journal
@@ -261,6 +272,7 @@ cat >/etc/portald.conf <<-CONF
 plugin = echo
 [instance hello]
 plugin = hello
+restart = off
 [instance disk]
 plugin = file
 frontend = virtio-blk
@@ -284,6 +296,7 @@ test_case "systemd: a user of the group attaches his QEMU" user_attaches
 test_case "systemd: reload" reload_works
 test_case "systemd: kill -9 of the main process in a copy" killed_in_a_copy
 test_case "systemd: restart in a copy" restarted_in_a_copy
+test_case "systemd: a failed instance is in the status" failure_is_shown
 test_case "systemd: the journal is readable" journal_is_readable
 test_case "systemd: stop leaves nothing" service_stops
 PATH=$PATH selftests/rig/qemu-guest.sh --name sd stop >/dev/null 2>&1

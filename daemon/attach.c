@@ -20,23 +20,47 @@ bool attach_allowed(uid_t peer, uid_t uid)
 	return peer == 0 || peer == uid;
 }
 
+static int find_by_domain(const char *domain, pid_t *pid, struct err *err)
+{
+	*pid = process_by_domain(LIBVIRT_DIR, domain);
+	if (*pid == -ESRCH)
+		return err_set(err, *pid, "libvirt's domain '%s' does not run any more; virsh start %s",
+			       domain, domain);
+	if (*pid < 0)
+		return err_set(err, *pid, "no running domain '%s' in %s; see virsh list", domain,
+			       LIBVIRT_DIR);
+	return 0;
+}
+
+static int find_by_name(const char *name, pid_t *pid, struct err *err)
+{
+	char others[300];
+
+	*pid = process_by_vm_name(name, others, sizeof(others));
+	if (*pid == -ENOTUNIQ)
+		return err_set(err, *pid, "several processes run a VM named '%s'; use --pid", name);
+	if (*pid >= 0)
+		return 0;
+	*pid = process_by_domain(LIBVIRT_DIR, name);
+	if (*pid >= 0)
+		return 0;
+	return err_set(err, -ESRCH, "no process runs a VM named '%s'%s%s; use --pid", name,
+		       *others ? "; there are: " : " (QEMU's option -name)", others);
+}
+
 static int find_process(const struct attach_args *args, pid_t *pid, uid_t *uid, struct err *err)
 {
-	int ret;
+	int ret = 0;
 
 	*pid = args->pid;
-	if (args->vm_name) {
-		*pid = process_by_vm_name(args->vm_name);
-		if (*pid == -ENOTUNIQ)
-			return err_set(err, *pid,
-				       "several processes run a VM named '%s'; use --pid",
-				       args->vm_name);
-		if (*pid < 0)
-			return err_set(err, *pid, "no process runs a VM named '%s'",
-				       args->vm_name);
-	}
+	if (args->domain)
+		ret = find_by_domain(args->domain, pid, err);
+	else if (args->vm_name)
+		ret = find_by_name(args->vm_name, pid, err);
+	if (ret)
+		return ret;
 	if (*pid <= 0)
-		return err_set(err, -EINVAL, "which VM? give a pid or a vm_name");
+		return err_set(err, -EINVAL, "which VM? give a pid, a vm_name or a domain");
 	ret = process_uid(*pid, uid);
 	if (ret)
 		return err_set(err, ret, "no process with pid %d", *pid);

@@ -12,6 +12,31 @@
 
 #define GPA_ALIGN	4096
 
+/* ---- requests that were answered ------------------------------------------ */
+
+void vm_done(struct vm *vm, uint64_t id, int err)
+{
+	if (!id)
+		return;
+	vm->done[vm->next_done % VM_DONE].id = id;
+	vm->done[vm->next_done++ % VM_DONE].err = err;
+}
+
+bool vm_was_done(const struct vm *vm, const struct portal_request *req, int *err)
+{
+	if (!(req->flags & PORTAL_REQ_F_REDELIVERED))
+		return false;
+	for (unsigned int i = 0; i < VM_DONE; i++) {
+		if (vm->done[i].id == req->id) {
+			*err = vm->done[i].err;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- calls ---------------------------------------------------------------- */
+
 static struct instance *slot_of(struct vm *vm, uint64_t slot, int *err)
 {
 	struct instance *inst;
@@ -157,13 +182,16 @@ static int bus_event(struct vm *vm, uint64_t gsi)
 		return 0;
 	if (vm->event_gsi)
 		portal_irq_unbind(vm->pvm, vm->event_gsi, vm->bus_fd);
-	vm->event_gsi = 0;
+	vm->event_gsi = gsi;
+	snapshot_write(vm);
 	if (!gsi)
 		return 0;
 	err = portal_irq_bind(vm->pvm, gsi, vm->bus_fd, -1);
-	if (err < 0)
+	if (err < 0) {
+		vm->event_gsi = 0;
+		snapshot_write(vm);
 		return err;
-	vm->event_gsi = gsi;
+	}
 	if (bus_pending(vm, 0) || bus_pending(vm, 32))
 		bus_signal(vm);
 	return 0;
@@ -174,6 +202,10 @@ void bus_request(struct vm *vm, const struct portal_request *req)
 	uint64_t value = 0;
 	int ret;
 
+	if (vm_was_done(vm, req, &ret)) {
+		bus_answer(vm, req->id, ret, 0);
+		return;
+	}
 	switch (req->addr) {
 	case PORTAL_HC_BUS_INFO:
 		ret = bus_info(vm, req->data[0], &value);
@@ -188,7 +220,7 @@ void bus_request(struct vm *vm, const struct portal_request *req)
 		ret = bus_disable(vm, req);
 		break;
 	case PORTAL_HC_BUS_EVENT:
-		ret = bus_event(vm, req->data[0]);
+		ret = bus_event(vm, req->data[0]);	/* twice is as once */
 		break;
 	case PORTAL_HC_BUS_PENDING:
 		ret = req->data[0] > 1 ? -EINVAL : 0;

@@ -119,7 +119,7 @@ const char *chan_type_name(uint32_t type)
 {
 	static const char *const names[CHAN_NR] = {
 		"?", "setup", "describe", "start", "ready", "failed", "enable", "disable",
-		"ack", "stat", "stats", "stop",
+		"ack", "stat", "stats", "stop", "ping", "pong",
 	};
 
 	return type < CHAN_NR ? names[type] : "?";

@@ -11,6 +11,7 @@
  *	                            <- ACK (seq)
  *	STAT (seq)                  <- STATS (seq, JSON)
  *	STOP                                 -> quiesces and exits 0
+ *	PING                        <- PONG     is not stuck
  *	                            <- FAILED (text) instead of DESCRIBE or READY
  *
  * SOCK_SEQPACKET keeps messages whole. A worker runs a plugin and faces a
@@ -41,6 +42,8 @@ enum chan_type {
 	CHAN_STAT,
 	CHAN_STATS,
 	CHAN_STOP,
+	CHAN_PING,
+	CHAN_PONG,
 	CHAN_NR,
 };
 

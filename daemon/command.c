@@ -80,6 +80,24 @@ static struct vm *get_managed_vm(struct request *req)
 	return vm;
 }
 
+static struct instance *get_managed_instance(struct request *req)
+{
+	const char *name = get_string(req, "instance");
+	struct vm *vm = get_managed_vm(req);
+
+	if (!vm)
+		return NULL;
+	for (unsigned int i = 0; name && i < vm->nr_slots; i++)
+		if (vm->slots[i] && !strcmp(vm->slots[i]->name, name))
+			return vm->slots[i];
+	if (name)
+		err_set(&req->err, 0, "VM %s has no instance %s; see portalctl stat %s", vm->name,
+			name, vm->name);
+	else
+		err_set(&req->err, 0, "which instance? give its name");
+	return NULL;
+}
+
 static struct json_object *fail(struct request *req)
 {
 	return control_error("%s", req->err.msg);
@@ -92,6 +110,7 @@ static struct json_object *cmd_attach(struct request *req)
 		.pid = get_int(req, "pid", 0),
 		.vm_fd = get_int(req, "vm_fd", -1),
 		.vm_name = get_string(req, "vm_name"),
+		.domain = get_string(req, "domain"),
 		.name = get_string(req, "name"),
 		.instances = names,
 		.peer = req->peer,
@@ -155,30 +174,27 @@ static struct json_object *cmd_stat(struct request *req)
 
 static struct json_object *cmd_interrupt(struct request *req)
 {
-	const char *name = get_string(req, "instance");
-	struct vm *vm = get_managed_vm(req);
+	struct instance *inst = get_managed_instance(req);
 	struct json_object *obj;
 
-	if (!vm)
+	if (!inst)
 		return fail(req);
-	if (!name)
-		return control_error("which instance? give its name");
-	for (unsigned int i = 0; i < vm->nr_slots; i++) {
-		struct instance *inst = vm->slots[i];
+	if (!inst->desc.services)
+		return control_error("instance %s of VM %s takes no interrupts", inst->name,
+				     inst->vm->name);
+	instance_interrupt(inst);
+	obj = control_ok();
+	json_object_object_add(obj, "queued", json_object_new_uint64(inst->page->queued));
+	return obj;
+}
 
-		if (!inst || strcmp(inst->name, name))
-			continue;
-		if (!inst->desc.services)
-			return control_error("instance %s of VM %s takes no interrupts", name,
-					     vm->name);
-		instance_interrupt(inst);
-		obj = control_ok();
-		json_object_object_add(obj, "queued",
-				       json_object_new_uint64(inst->page->queued));
-		return obj;
-	}
-	return control_error("VM %s has no instance %s; see portalctl stat %s", vm->name, name,
-			     vm->name);
+static struct json_object *cmd_restart(struct request *req)
+{
+	struct instance *inst = get_managed_instance(req);
+
+	if (!inst || instance_restart(inst, req->conn, &req->err))
+		return fail(req);
+	return NULL;
 }
 
 static struct json_object *cmd_version(struct request *req)
@@ -210,6 +226,7 @@ static const struct {
 	{ "detach", cmd_detach },
 	{ "interrupt", cmd_interrupt },
 	{ "list", cmd_list },
+	{ "restart", cmd_restart },
 	{ "stat", cmd_stat },
 	{ "version", cmd_version },
 };

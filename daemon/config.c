@@ -102,6 +102,17 @@ int config_parse_size(const char *str, unsigned long long *size)
 	return 0;
 }
 
+static void seconds(struct parser *p, const char *key, const char *value, unsigned int *val)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (*value < '0' || *value > '9' || *end || n > 3600)
+		bad(p, "%s '%s' is not a number of seconds from 0 to 3600", key, value);
+	else
+		*val = n;
+}
+
 /* ---- [portald] ------------------------------------------------------------ */
 
 static void portald_key(struct parser *p, const char *key, const char *value)
@@ -119,8 +130,12 @@ static void portald_key(struct parser *p, const char *key, const char *value)
 			    value);
 		else
 			p->cfg->log_level = level;
+	} else if (!strcmp(key, "keep")) {
+		seconds(p, key, value, &p->cfg->keep);
+	} else if (!strcmp(key, "worker_timeout")) {
+		seconds(p, key, value, &p->cfg->timeout);
 	} else {
-		bad(p, "unknown key '%s' in [portald]; known are socket, plugin_dir, log_level",
+		bad(p, "unknown key '%s' in [portald]; known are socket, plugin_dir, log_level, keep, worker_timeout",
 		    key);
 	}
 }
@@ -175,6 +190,12 @@ static void key_sandbox(struct parser *p, struct config_instance *inst, const ch
 		inst->sandbox = on ? SANDBOX_ON : SANDBOX_OFF;
 }
 
+static void key_timeout(struct parser *p, struct config_instance *inst, const char *value)
+{
+	seconds(p, "worker_timeout", value, &inst->timeout);
+	inst->has_timeout = true;
+}
+
 static const struct {
 	const char *key;
 	void (*set)(struct parser *p, struct config_instance *inst, const char *value);
@@ -184,6 +205,7 @@ static const struct {
 	{ "serial", key_serial },
 	{ "restart", key_restart },
 	{ "sandbox", key_sandbox },
+	{ "worker_timeout", key_timeout },
 };
 
 static void instance_key(struct parser *p, struct config_instance *inst, const char *key,
@@ -338,19 +360,27 @@ static void check(const struct config *cfg, unsigned int *errors)
 	}
 }
 
+struct config *config_empty(void)
+{
+	struct config *cfg = xrealloc(NULL, 1, sizeof(*cfg));
+
+	memset(cfg, 0, sizeof(*cfg));
+	cfg->log_level = LOG_INFO;
+	cfg->keep = CONFIG_KEEP;
+	cfg->timeout = CONFIG_TIMEOUT;
+	cfg->socket = xstrdup(CONFIG_SOCKET);
+	cfg->plugin_dir = xstrdup(PORTALD_PLUGINDIR);
+	return cfg;
+}
+
 int config_load(const char *path, struct config **out)
 {
-	struct config *cfg = calloc(1, sizeof(*cfg));
+	struct config *cfg = config_empty();
 	unsigned int errors = 0;
 	char pattern[4096];
 	glob_t g = { 0 };
 	int ret;
 
-	if (!cfg)
-		return -ENOMEM;
-	cfg->log_level = LOG_INFO;
-	cfg->socket = xstrdup(CONFIG_SOCKET);
-	cfg->plugin_dir = xstrdup(PORTALD_PLUGINDIR);
 	ret = load_file(cfg, path ? path : CONFIG_DEFAULT, !path, &errors);
 	if (ret)
 		goto out;

@@ -9,6 +9,8 @@
 
 #define CONFIG_DEFAULT		PORTALD_SYSCONFDIR "/portald.conf"
 #define CONFIG_SOCKET		"/run/portald/control"
+#define CONFIG_KEEP		30
+#define CONFIG_TIMEOUT		30
 #define CONFIG_NAME_MAX		31	/* PORTAL_NAME_LEN less the NUL */
 
 enum sandbox_mode {
@@ -31,6 +33,8 @@ struct config_instance {
 	char *frontend;		/* NULL: a service */
 	char *serial;
 	bool restart;
+	unsigned int timeout;	/* seconds a worker may be silent, 0 for ever */
+	bool has_timeout;	/* else [portald]'s */
 	enum sandbox_mode sandbox;
 	const char *file;
 	unsigned int line;
@@ -43,6 +47,8 @@ struct config {
 	char *socket;
 	char *plugin_dir;
 	int log_level;
+	unsigned int keep;	/* seconds until the next portald must be there */
+	unsigned int timeout;	/* worker_timeout of all instances */
 	struct config_instance *instances;
 	unsigned int nr_instances;
 	char **files;		/* names for messages */
@@ -54,6 +60,8 @@ struct config {
  * Every mistake is logged with its file and line; -EINVAL if there is one.
  */
 int config_load(const char *path, struct config **cfg);
+/* As from an empty file. */
+struct config *config_empty(void);
 void config_free(struct config *cfg);
 const struct config_instance *config_find(const struct config *cfg, const char *name);
 

@@ -17,7 +17,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "daemon.h"
@@ -306,8 +305,8 @@ int control_open(struct supervisor *sv, const char *path, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	ctl->sv = sv;
 	ctl->fd = -1;
-	if (sd_listen_fds(1) == 1) {
-		ctl->fd = SD_LISTEN_FDS_START;
+	if (sv->listen_fd) {
+		ctl->fd = sv->listen_fd;
 		ret = 0;
 	} else {
 		ret = listen_on(ctl, path, err);

@@ -21,6 +21,7 @@
 
 #include "channel.h"
 #include "config.h"
+#include "keep.h"
 #include "log.h"
 #include "options.h"
 #include "restart.h"
@@ -40,8 +41,13 @@ struct vm;
  * @cfg: replaced by SIGHUP; instances keep copies of what they need
  * @vms: list of attached ones
  * @control: the socket
+ * @listen_fd: of a .socket unit, 0 none
+ * @keep: who has copies of the VMs' fds
+ * @keep_src: the keeper, if it is a process
+ * @last_vm_id: for the names of kept fds
  * @next_serial: for PORTAL_SLOT_SERIAL
  * @stopping: SIGTERM came; ends when @vms is empty
+ * @handover: and the VMs stay attached, for the next portald
  */
 struct supervisor {
 	sd_event *event;
@@ -49,9 +55,18 @@ struct supervisor {
 	struct config *cfg;
 	struct vm *vms;
 	struct control *control;
+	int listen_fd;
+	struct keep *keep;
+	sd_event_source *keep_src;
+	unsigned int last_vm_id;
 	uint32_t next_serial;
 	bool stopping;
+	bool handover;
 };
+
+/* Answers that are remembered: more than one read() of the queue gives. */
+#define VM_DONE		128
+
 
 enum vm_state {
 	VM_ATTACHING,		/* workers start for the first time */
@@ -63,6 +78,7 @@ enum vm_state {
 
 /**
  * struct vm - an attached VM
+ * @id: in the names of its kept fds
  * @uid: of its process, who may manage it besides root
  * @queue: hypercalls of the bus, and life cycle
  * @bus_fd: eventfd: the generation changed, or an interrupt is queued
@@ -72,10 +88,14 @@ enum vm_state {
  * @attach_conn: who waits for the end of ATTACHING, 0 nobody
  * @detach_conn: who waits for DEAD, 0 nobody
  * @unreleased: detach: names of devices the guest held to the end
- * @guest_hellos: for the log: the guest has our driver
+ * @hellos: the guest has our driver
+ * @text_fd: its snapshot, -1 none
+ * @left: it stays attached when portald ends
+ * @done: calls of the guest that changed something, and their answers
  */
 struct vm {
 	struct vm *next;
+	unsigned int id;
 	struct supervisor *sv;
 	char name[64];
 	pid_t pid;
@@ -97,6 +117,13 @@ struct vm {
 	char unreleased[256];
 	struct err failure;
 	uint64_t hellos;
+	int text_fd;
+	bool left;
+	struct {
+		uint64_t id;
+		int err;
+	} done[VM_DONE];
+	unsigned int next_done;
 };
 
 enum bus_op { BUS_OP_NONE, BUS_OP_ENABLE, BUS_OP_DISABLE };
@@ -148,6 +175,12 @@ enum instance_state {
  * struct instance - one [instance] for one VM, whichever process runs it
  * @setup: JSON for SETUP
  * @block: a medium: of one VM at a time
+ * @timeout: seconds in which a worker has to answer a PING, 0 for ever
+ * @ping_timer: twice in @timeout
+ * @unanswered: ticks of it since a PING
+ * @asked: STOP was sent to start another worker
+ * @restart_conn: who waits for that, 0 nobody
+ * @started: when @pid was, as in /proc/PID/stat
  * @desc: what the first worker said it is; later ones must agree
  * @start_enabled: START told the worker that the guest has enabled it
  * @page: shared with the worker, never truncated (sealed)
@@ -161,8 +194,14 @@ struct instance {
 	char *setup;
 	bool block;
 	bool restart;
+	uint32_t timeout;
+	sd_event_source *ping_timer;
+	unsigned int unanswered;
+	bool asked;
+	uint64_t restart_conn;
 	enum instance_state state;
 	pid_t pid;
+	uint64_t started;
 	int chan;
 	sd_event_source *chan_src;
 	sd_event_source *child_src;
@@ -187,12 +226,33 @@ struct instance {
 /* supervisor.c */
 int supervisor_run(const struct options *opts);
 void supervisor_vm_freed(struct supervisor *sv);
+void supervisor_status(struct supervisor *sv);
+void supervisor_watch_keeper(struct supervisor *sv);
+
+/* snapshot.c */
+/* Gives all fds of @vm to who keeps them; forget() takes them back. */
+void snapshot_keep(struct vm *vm);
+void snapshot_forget(struct vm *vm);
+/* To be called before and after each change that a next portald must know. */
+void snapshot_write(struct vm *vm);
+int snapshot_put(int fd, const char *text);
+struct json_object *snapshot_get(int fd);
+void json_put_u64(struct json_object *obj, const char *key, uint64_t val);
+void json_put_str(struct json_object *obj, const char *key, const char *val);
+uint64_t json_u64(struct json_object *obj, const char *key);
+int json_int(struct json_object *obj, const char *key);
+const char *json_str(struct json_object *obj, const char *key);
+struct json_object *json_list(struct json_object *obj, const char *key);
+
+/* restore.c */
+void restore_all(struct supervisor *sv);
 
 /* attach.c */
 struct attach_args {
 	pid_t pid;
 	int vm_fd;		/* number inside the process, -1 the only one */
-	const char *vm_name;	/* QEMU's -name, instead of @pid */
+	const char *vm_name;	/* QEMU's -name, or libvirt's domain, instead of @pid */
+	const char *domain;	/* libvirt's domain, instead of @pid */
 	const char *name;	/* NULL: from the process */
 	const char **instances;
 	unsigned int nr_instances;	/* 0: all */
@@ -206,13 +266,24 @@ int attach(struct supervisor *sv, const struct attach_args *args, uint64_t conn,
 bool attach_allowed(uid_t peer, uid_t uid);
 
 /* process.c */
-pid_t process_by_vm_name(const char *vm_name);
+#define LIBVIRT_DIR	"/run/libvirt/qemu"
+
+/* By QEMU's -name; *others: the names that other processes have. */
+pid_t process_by_vm_name(const char *vm_name, char *others, size_t len_others);
+pid_t process_by_domain(const char *dir, const char *domain);
 int process_uid(pid_t pid, uid_t *uid);
 void process_vm_name(pid_t pid, char *buf, size_t len);
+/* When it was started, in ticks since boot; 0 if there is none. */
+uint64_t process_started(pid_t pid);
 
 /* vm.c */
 int vm_create(struct supervisor *sv, struct portal_vm *pvm, const char *name, pid_t pid,
 	      uid_t uid, struct vm **vm, struct err *err);
+/* For restore.c: a VM without queue and slots, and what ends it again. */
+struct vm *vm_alloc(struct supervisor *sv, struct portal_vm *pvm, const char *name, pid_t pid,
+		    uid_t uid);
+int vm_open_queue(struct vm *vm, uint32_t queue_id);
+void vm_discard(struct vm *vm);
 struct vm *vm_find(struct supervisor *sv, const char *name, pid_t pid);
 const char *vm_state_name(enum vm_state state);
 /* Ends @vm: waits @timeout_ms for the guest to let go (0: not at all). */
@@ -227,6 +298,10 @@ void vm_flush(struct vm *vm);
 
 /* bus.c: a call of the guest */
 void bus_request(struct vm *vm, const struct portal_request *req);
+/* Call @id is answered by @err: to be written before the answer is sent. */
+void vm_done(struct vm *vm, uint64_t id, int err);
+/* Was @req, handed out again, answered already? */
+bool vm_was_done(const struct vm *vm, const struct portal_request *req, int *err);
 
 /* slot.c */
 enum portal_slot_state bus_slot_state(const struct instance *inst);
@@ -241,6 +316,7 @@ void bus_changed(struct vm *vm);
 void bus_offer(struct instance *inst);
 void bus_leave(struct vm *vm);
 void bus_leave_slot(struct instance *inst);
+void bus_return(struct instance *inst);
 void bus_ack(struct instance *inst, uint32_t seq, int err);
 void bus_worker_ready(struct instance *inst);
 void bus_worker_gone(struct instance *inst);
@@ -251,6 +327,12 @@ void bus_close(struct vm *vm);
 int instance_create(struct vm *vm, unsigned int slot, const struct config_instance *ci,
 		    struct instance **inst, struct err *err);
 void instance_destroy(struct instance *inst);
+/* A worker for it, now. */
+void instance_start(struct instance *inst);
+/* Instead of the one it has, or had; the end goes to connection @conn. */
+int instance_restart(struct instance *inst, uint64_t conn, struct err *err);
+/* Answers who waits for that; @why NULL: it serves. */
+void instance_restarted(struct instance *inst, const char *why);
 int instance_make_state(struct instance *inst);
 void instance_stop(struct instance *inst);
 void instance_kill(struct instance *inst, const char *why);
@@ -267,6 +349,9 @@ void instance_read(struct instance *inst);
 int instance_enable(struct instance *inst, uint32_t seq);
 int instance_disable(struct instance *inst, uint32_t seq);
 int instance_stat(struct instance *inst, uint32_t seq);
+int instance_send_stop(struct instance *inst);
+/* From now on it must answer. */
+void instance_watch(struct instance *inst);
 
 /* spawn.c */
 int spawn_worker(pid_t *pid, int *chan);

@@ -22,6 +22,16 @@
 
 static int spawn(struct instance *inst);
 
+/* No worker will come any more, unless somebody asks for one. */
+static void fail(struct instance *inst)
+{
+	inst->state = INST_FAILED;
+	instance_restarted(inst, inst->error.msg);
+	bus_fail(inst);
+	snapshot_write(inst->vm);
+	supervisor_status(inst->vm->sv);
+}
+
 const char *instance_state_name(enum instance_state state)
 {
 	static const char *const names[] = {
@@ -55,25 +65,30 @@ static void forget_process(struct instance *inst)
 	watch_off(&inst->chan_src);
 	watch_off(&inst->child_src);
 	watch_off(&inst->timer);
+	watch_off(&inst->ping_timer);
 	fd_close(&inst->chan);
 	inst->pid = 0;
 }
 
-static int on_restart_timer(sd_event_source *src, uint64_t usec, void *arg)
+void instance_start(struct instance *inst)
 {
-	struct instance *inst = arg;
 	int ret;
 
-	(void)src;
-	(void)usec;
 	watch_off(&inst->timer);
 	ret = spawn(inst);
 	if (ret) {
-		log_err("%s/%s: cannot start a worker: %s", inst->vm->name, inst->name,
-			strerror(-ret));
-		inst->state = INST_FAILED;
-		bus_fail(inst);
+		snprintf(inst->error.msg, sizeof(inst->error.msg), "cannot start a worker: %s",
+			 strerror(-ret));
+		log_err("%s/%s: %s", inst->vm->name, inst->name, inst->error.msg);
+		fail(inst);
 	}
+}
+
+static int on_restart_timer(sd_event_source *src, uint64_t usec, void *arg)
+{
+	(void)src;
+	(void)usec;
+	instance_start(arg);
 	return 0;
 }
 
@@ -84,26 +99,37 @@ static void died(struct instance *inst, const char *how)
 
 	if (!inst->error.msg[0])
 		snprintf(inst->error.msg, sizeof(inst->error.msg), "its worker %s", how);
-	if (!inst->bus.offered) {	/* never worked: attach fails */
+	if (!inst->bus.offered && vm->state == VM_ATTACHING) {
 		inst->state = INST_FAILED;
 		vm_instance_failed(inst);
 		return;
 	}
 	bus_worker_gone(inst);
+	if (inst->asked) {
+		inst->asked = false;
+		instance_start(inst);
+		return;
+	}
+	if (!inst->bus.offered) {	/* failed, restarted, and not even ready */
+		log_err("%s/%s: worker %s; it stays failed", vm->name, inst->name, how);
+		fail(inst);
+		return;
+	}
+	instance_restarted(inst, inst->error.msg);
 	delay = inst->restart ? restart_after_death(&inst->deaths, now_us()) : -1;
 	if (delay < 0) {
-		inst->state = INST_FAILED;
-		log_err("%s/%s: worker %s; given up%s: its device leaves the guest; see portalctl stat, then detach and attach",
+		log_err("%s/%s: worker %s; given up%s: its device leaves the guest; see portalctl stat, then portalctl restart %s %s",
 			vm->name, inst->name, how,
-			inst->restart ? " after too many deaths" : " ('restart = off')");
-		bus_fail(inst);
+			inst->restart ? " after too many deaths" : " ('restart = off')",
+			vm->name, inst->name);
+		fail(inst);
 		return;
 	}
 	log_warn("%s/%s: worker %s; starts again%s", vm->name, inst->name, how,
 		 delay ? " after a pause" : "");
 	inst->state = INST_WAITING;
 	if (watch_timer(vm->sv, &inst->timer, delay, on_restart_timer, inst) < 0)
-		on_restart_timer(NULL, 0, inst);
+		instance_start(inst);
 }
 
 static int on_exit_of_child(sd_event_source *src, const siginfo_t *si, void *arg)
@@ -173,6 +199,9 @@ static int spawn(struct instance *inst)
 	ret = spawn_worker(&inst->pid, &inst->chan);
 	if (ret)
 		return ret;
+	inst->started = process_started(inst->pid);
+	/* before it gets anything: the next portald must know whom to wait for */
+	snapshot_write(inst->vm);
 	ret = sd_event_add_child(event, &inst->child_src, inst->pid, WEXITED, on_exit_of_child,
 				 inst);
 	if (ret >= 0)
@@ -249,6 +278,7 @@ int instance_create(struct vm *vm, unsigned int slot, const struct config_instan
 	snprintf(inst->plugin, sizeof(inst->plugin), "%s", ci->plugin);
 	inst->block = ci->frontend;
 	inst->restart = ci->restart;
+	inst->timeout = ci->has_timeout ? ci->timeout : vm->sv->cfg->timeout;
 	inst->chan = inst->page_fd = inst->state_fd = -1;
 	inst->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	inst->setup = setup_json(vm, ci);
@@ -296,17 +326,17 @@ static int on_stop_timer(sd_event_source *src, uint64_t usec, void *arg)
 
 void instance_stop(struct instance *inst)
 {
-	struct chan_msg msg = { .type = CHAN_STOP };
-
 	if (inst->state == INST_STOPPING || inst->state == INST_STOPPED)
 		return;
+	instance_restarted(inst, "the VM is being detached");
 	watch_off(&inst->timer);
+	watch_off(&inst->ping_timer);
 	if (inst->pid <= 0) {
 		inst->state = INST_STOPPED;
 		return;
 	}
 	inst->state = INST_STOPPING;
-	if (chan_send(inst->chan, &msg, NULL, NULL, 0, MSG_DONTWAIT) ||
+	if (instance_send_stop(inst) ||
 	    watch_timer(inst->vm->sv, &inst->timer, STOP_TIMEOUT, on_stop_timer, inst) < 0)
 		instance_kill(inst, NULL);
 }
@@ -328,6 +358,78 @@ void instance_destroy(struct instance *inst)
 	json_object_put(inst->stats);
 	free(inst->setup);
 	free(inst);
+}
+
+/* ---- by portalctl --------------------------------------------------------- */
+
+void instance_restarted(struct instance *inst, const char *why)
+{
+	struct json_object *obj;
+
+	if (!inst->restart_conn)
+		return;
+	if (why) {
+		obj = control_error("instance %s: %s", inst->name, why);
+	} else {
+		obj = control_ok();
+		json_object_object_add(obj, "vm", json_object_new_string(inst->vm->name));
+		json_object_object_add(obj, "instance", json_object_new_string(inst->name));
+		json_object_object_add(obj, "pid", json_object_new_int(inst->pid));
+	}
+	control_reply(inst->vm->sv, inst->restart_conn, obj);
+	inst->restart_conn = 0;
+}
+
+/* As a death of the worker, but it ends what it has begun. */
+static int replace(struct instance *inst, struct err *err)
+{
+	if (inst->bus.op != BUS_OP_NONE)
+		return err_set(err, -EBUSY,
+			       "the guest is just enabling or disabling %s; try again", inst->name);
+	inst->asked = true;
+	watch_off(&inst->ping_timer);
+	if (instance_send_stop(inst) ||
+	    watch_timer(inst->vm->sv, &inst->timer, STOP_TIMEOUT, on_stop_timer, inst) < 0)
+		instance_kill(inst, NULL);
+	return 0;
+}
+
+/*
+ * It had left the guest. If the guest has let go, it comes as a new device;
+ * else as what it was, which the next worker resumes.
+ */
+static void revive(struct instance *inst)
+{
+	if (inst->bus.mapped)
+		bus_return(inst);
+	else
+		inst->bus.offered = inst->bus.leaving = false;
+	instance_start(inst);
+}
+
+int instance_restart(struct instance *inst, uint64_t conn, struct err *err)
+{
+	int ret = 0;
+
+	if (inst->vm->state != VM_RUNNING)
+		return err_set(err, -EBUSY, "VM %s is %s", inst->vm->name,
+			       vm_state_name(inst->vm->state));
+	if (inst->restart_conn || inst->asked || inst->state == INST_STARTING ||
+	    inst->state == INST_STARTED)
+		return err_set(err, -EBUSY, "instance %s is just being started; see portalctl list",
+			       inst->name);
+	log_notice("%s/%s: restart, as portalctl asks", inst->vm->name, inst->name);
+	inst->deaths = (struct restart){ .nr = 0 };
+	inst->restart_conn = conn;
+	if (inst->state == INST_FAILED)
+		revive(inst);
+	else if (inst->pid > 0)
+		ret = replace(inst, err);
+	else
+		instance_start(inst);
+	if (ret)
+		inst->restart_conn = 0;
+	return ret;
 }
 
 /* ---- interrupts ----------------------------------------------------------- */

@@ -103,6 +103,45 @@ int instance_stat(struct instance *inst, uint32_t seq)
 	return send_msg(inst, &msg, NULL, NULL, 0);
 }
 
+int instance_send_stop(struct instance *inst)
+{
+	struct chan_msg msg = { .type = CHAN_STOP };
+
+	return chan_send(inst->chan, &msg, NULL, NULL, 0, MSG_DONTWAIT);
+}
+
+/* ---- PING ----------------------------------------------------------------- */
+
+static int on_ping_timer(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct chan_msg msg = { .type = CHAN_PING };
+	struct instance *inst = arg;
+	char why[64];
+
+	(void)src;
+	(void)usec;
+	instance_read(inst);	/* perhaps it was us who slept */
+	if (inst->state != INST_RUNNING || inst->asked)
+		return 0;
+	if (inst->unanswered >= 2) {
+		snprintf(why, sizeof(why), "it hangs: no answer within %u s", inst->timeout);
+		instance_kill(inst, why);
+		return 0;
+	}
+	if (!inst->unanswered)
+		send_msg(inst, &msg, NULL, NULL, 0);
+	inst->unanswered++;
+	instance_watch(inst);
+	return 0;
+}
+
+void instance_watch(struct instance *inst)
+{
+	if (inst->timeout)
+		watch_timer(inst->vm->sv, &inst->ping_timer, inst->timeout * 500000ULL,
+			    on_ping_timer, inst);
+}
+
 /* ---- DESCRIBE -> START ---------------------------------------------------- */
 
 /* The queue and its hook; they outlive the worker. */
@@ -188,6 +227,10 @@ static void on_ready(struct instance *inst)
 	}
 	watch_off(&inst->timer);
 	inst->state = INST_RUNNING;
+	inst->unanswered = 0;
+	instance_watch(inst);
+	instance_restarted(inst, NULL);
+	supervisor_status(inst->vm->sv);
 	if (inst->bus.offered) {
 		log_info("%s/%s: worker %d serves again", inst->vm->name, inst->name, inst->pid);
 		bus_worker_ready(inst);
@@ -221,6 +264,9 @@ static void handle(struct instance *inst, const struct chan_msg *msg, const char
 		if (msg->err && text)
 			log_warn("%s/%s: %s", inst->vm->name, inst->name, text);
 		bus_ack(inst, msg->seq, msg->err);
+		break;
+	case CHAN_PONG:
+		inst->unanswered = 0;
 		break;
 	case CHAN_STATS:
 		stats_arrived(inst, msg->seq, text);

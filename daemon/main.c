@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "daemon.h"
+#include "keep.h"
 #include "options.h"
 #include "plugin.h"
 #include "worker.h"
@@ -53,6 +54,8 @@ int main(int argc, char **argv)
 	switch (opts.mode) {
 	case MODE_WORKER:
 		return worker_main();
+	case MODE_KEEPER:
+		return keeper_main();
 	case MODE_CHECK_CONFIG:
 		return check_config(&opts);
 	case MODE_DUMP_PLUGIN:

@@ -12,6 +12,7 @@
 
 enum {
 	OPT_CHECK = 256, OPT_DUMP, OPT_HELP, OPT_VERSION, OPT_WORKER, OPT_PLUGIN_DIR, OPT_LEVEL,
+	OPT_KEEP, OPT_KEEPER,
 };
 
 static const struct option long_options[] = {
@@ -19,6 +20,8 @@ static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "dump-plugin", required_argument, NULL, OPT_DUMP },
 	{ "foreground", no_argument, NULL, 'f' },
+	{ "keep", required_argument, NULL, OPT_KEEP },
+	{ "keeper", no_argument, NULL, OPT_KEEPER },
 	{ "help", no_argument, NULL, 'h' },
 	{ "log-level", required_argument, NULL, OPT_LEVEL },
 	{ "plugin-dir", required_argument, NULL, OPT_PLUGIN_DIR },
@@ -37,6 +40,8 @@ static const char usage[] =
 "                         and " PORTALD_SYSCONFDIR "/portald.conf.d/*.conf\n"
 "  -s, --socket PATH      control socket, default /run/portald/control\n"
 "      --plugin-dir DIR   plugins, default " PORTALD_PLUGINDIR "\n"
+"      --keep WHO         keeps the attachments if portald is killed: process (an own\n"
+"                         one, default), systemd (its file descriptor store), no\n"
 "      --log-level LEVEL  err, warning, notice, info, debug\n"
 "  -v, --verbose          the same as --log-level debug\n"
 "  -f, --foreground       accepted; portald never goes to the background\n"
@@ -51,6 +56,21 @@ static int bad(const char *what, const char *arg)
 {
 	fprintf(stderr, "portald: %s '%s'; see portald --help\n", what, arg);
 	return -EINVAL;
+}
+
+static int parse_keep(struct options *opts, const char *arg)
+{
+	static const char *const names[] = {
+		[KEEP_PROCESS] = "process", [KEEP_SYSTEMD] = "systemd", [KEEP_NO] = "no",
+	};
+
+	for (int i = 0; i < 3; i++) {
+		if (strcmp(arg, names[i]))
+			continue;
+		opts->keep = i;
+		return 0;
+	}
+	return bad("--keep is one of process, systemd, no; not", arg);
 }
 
 int options_parse(struct options *opts, int argc, char **argv)
@@ -90,6 +110,13 @@ int options_parse(struct options *opts, int argc, char **argv)
 			break;
 		case OPT_WORKER:
 			opts->mode = MODE_WORKER;
+			break;
+		case OPT_KEEPER:
+			opts->mode = MODE_KEEPER;
+			break;
+		case OPT_KEEP:
+			if (parse_keep(opts, optarg))
+				return -EINVAL;
 			break;
 		case 'h':
 			fputs(usage, stdout);

@@ -7,9 +7,12 @@
 
 #include <stdbool.h>
 
+#include "keep.h"
+
 enum options_mode {
 	MODE_DAEMON,
 	MODE_WORKER,
+	MODE_KEEPER,
 	MODE_CHECK_CONFIG,
 	MODE_DUMP_PLUGIN,
 	MODE_EXIT,		/* --help, --version: done */
@@ -21,6 +24,7 @@ struct options {
 	const char *socket;	/* over the configuration's */
 	const char *plugin_dir;	/* over the configuration's */
 	const char *plugin;	/* --dump-plugin */
+	enum keep_mode keep;
 	int log_level;		/* -1: the configuration's */
 	bool foreground;
 };

@@ -39,6 +39,28 @@ int process_uid(pid_t pid, uid_t *uid)
 	return ret;
 }
 
+uint64_t process_started(pid_t pid)
+{
+	unsigned long long ticks = 0;
+	char path[64], line[1024];
+	char *p = NULL;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fgets(line, sizeof(line), f))
+		p = strrchr(line, ')');		/* the name may hold anything */
+	/* the 22nd field; what follows the name is the third */
+	for (int field = 3; p && field <= 22; field++)
+		p = strchr(p + 1, ' ');
+	if (p)
+		ticks = strtoull(p, NULL, 10);
+	fclose(f);
+	return ticks;
+}
+
 static ssize_t read_cmdline(pid_t pid, char *buf)
 {
 	size_t len = 0;
@@ -57,7 +79,24 @@ static ssize_t read_cmdline(pid_t pid, char *buf)
 	return len;
 }
 
-/* QEMU's "-name NAME", "-name guest=NAME,..." */
+/* "NAME", "NAME,process=...", "debug-threads=on,guest=NAME": the first is guest= */
+static const char *name_in_option(char *opt)
+{
+	const char *name = NULL;
+	bool first = true;
+	char *save, *part;
+
+	for (part = strtok_r(opt, ",", &save); part; part = strtok_r(NULL, ",", &save)) {
+		if (!strncmp(part, "guest=", 6))
+			name = part + 6;
+		else if (first && !strchr(part, '='))
+			name = part;
+		first = false;
+	}
+	return name;
+}
+
+/* QEMU's -name */
 static const char *name_in_cmdline(char *buf, size_t len)
 {
 	char *arg = buf, *end = buf + len;
@@ -67,19 +106,19 @@ static const char *name_in_cmdline(char *buf, size_t len)
 
 		if ((strcmp(arg, "-name") && strcmp(arg, "--name")) || name >= end)
 			continue;
-		name[strcspn(name, ",")] = '\0';
-		return strncmp(name, "guest=", 6) ? name : name + 6;
+		return name_in_option(name);
 	}
 	return NULL;
 }
 
-pid_t process_by_vm_name(const char *vm_name)
+pid_t process_by_vm_name(const char *vm_name, char *others, size_t len_others)
 {
 	char *buf = malloc(CMDLINE_MAX);
 	DIR *proc = opendir("/proc");
 	pid_t found = -ESRCH;
 	struct dirent *de;
 
+	others[0] = '\0';
 	while (buf && proc && (de = readdir(proc))) {
 		const char *name;
 		ssize_t len;
@@ -88,8 +127,14 @@ pid_t process_by_vm_name(const char *vm_name)
 			continue;
 		len = read_cmdline(atoi(de->d_name), buf);
 		name = len > 0 ? name_in_cmdline(buf, len) : NULL;
-		if (!name || strcmp(name, vm_name))
+		if (!name || !*name)
 			continue;
+		if (strcmp(name, vm_name)) {
+			size_t used = strlen(others);
+
+			snprintf(others + used, len_others - used, "%s%s", used ? ", " : "", name);
+			continue;
+		}
 		if (found > 0) {
 			found = -ENOTUNIQ;
 			break;
@@ -100,6 +145,27 @@ pid_t process_by_vm_name(const char *vm_name)
 		closedir(proc);
 	free(buf);
 	return found;
+}
+
+/* libvirt's file with the pid of a domain's QEMU */
+pid_t process_by_domain(const char *dir, const char *domain)
+{
+	char path[512], line[32];
+	pid_t pid = -ENOENT;
+	uid_t uid;
+	FILE *f;
+
+	if (!*domain || strchr(domain, '/') ||
+	    snprintf(path, sizeof(path), "%s/%s.pid", dir, domain) >= (int)sizeof(path))
+		return -EINVAL;
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	if (fgets(line, sizeof(line), f))
+		pid = atoi(line);
+	fclose(f);
+	/* left behind by a QEMU that is gone */
+	return pid > 0 && !process_uid(pid, &uid) ? pid : -ESRCH;
 }
 
 /* The name under which we list it, if the administrator gives none. */

@@ -46,6 +46,7 @@ enum portal_slot_state bus_slot_state(const struct instance *inst)
 void bus_changed(struct vm *vm)
 {
 	vm->generation++;
+	snapshot_write(vm);
 	bus_signal(vm);
 }
 
@@ -58,6 +59,7 @@ void bus_offer(struct instance *inst)
 
 /* ---- region and interrupt ------------------------------------------------- */
 
+/* Who is killed in here has written that it wanted to: see restore.c. */
 static int map_slot(struct instance *inst, uint64_t gpa, uint32_t gsi)
 {
 	struct portal_region_opts opts = {
@@ -66,22 +68,23 @@ static int map_slot(struct instance *inst, uint64_t gpa, uint32_t gsi)
 	struct bus_slot *s = &inst->bus;
 	int err = 0;
 
+	s->gpa = gpa;
+	s->gsi = gsi;
+	snapshot_write(inst->vm);
 	if (inst->desc.region_len)
 		err = portal_region_add(inst->vm->pvm, inst->queue_id, gpa, inst->desc.region_len,
 					inst->desc.ranges, inst->desc.nr_ranges, &opts,
 					&s->region);
-	if (err < 0)
-		return err;
-	if (gsi)
+	if (err >= 0 && gsi)
 		err = portal_irq_bind(inst->vm->pvm, gsi, inst->irq_fd, -1);
 	if (err < 0) {
 		if (s->region)
 			portal_region_del(s->region);
 		s->region = NULL;
+		s->gpa = 0;
+		s->gsi = 0;
 		return err;
 	}
-	s->gpa = gpa;
-	s->gsi = gsi;
 	s->mapped = true;
 	return 0;
 }
@@ -106,6 +109,14 @@ static void unmap_slot(struct instance *inst)
 
 /* ---- operations ----------------------------------------------------------- */
 
+/* Answers call @req, which changed something, 0 none. */
+static void op_end(struct instance *inst, uint64_t req, int err)
+{
+	vm_done(inst->vm, req, err);
+	snapshot_write(inst->vm);
+	bus_answer(inst->vm, req, err, 0);
+}
+
 static void op_begin(struct instance *inst, enum bus_op op, uint64_t req)
 {
 	struct bus_slot *s = &inst->bus;
@@ -118,13 +129,15 @@ static void op_begin(struct instance *inst, enum bus_op op, uint64_t req)
 
 void slot_enable(struct instance *inst, uint64_t req, uint64_t gpa, uint32_t gsi)
 {
-	int err = map_slot(inst, gpa, gsi);
+	int err;
 
+	op_begin(inst, BUS_OP_ENABLE, req);
+	err = map_slot(inst, gpa, gsi);
 	if (err < 0) {
-		bus_answer(inst->vm, req, err, 0);
+		inst->bus.op = BUS_OP_NONE;
+		op_end(inst, req, err);
 		return;
 	}
-	op_begin(inst, BUS_OP_ENABLE, req);
 	/* -ENOTCONN: START will tell the next worker, its READY is the ACK */
 	instance_enable(inst, inst->bus.op_seq);
 }
@@ -135,9 +148,9 @@ static void disable_done(struct instance *inst)
 	uint64_t wait = s->wait_req;
 
 	unmap_slot(inst);
-	bus_answer(inst->vm, s->op_req, 0, 0);
 	s->op = BUS_OP_NONE;
 	s->wait_req = 0;
+	op_end(inst, s->op_req, 0);
 	if (wait && s->leaving)
 		bus_answer(inst->vm, wait, -ENODEV, 0);
 	else if (wait)
@@ -151,6 +164,7 @@ static void disable_done(struct instance *inst)
 void slot_disable(struct instance *inst, uint64_t req)
 {
 	op_begin(inst, BUS_OP_DISABLE, req);
+	snapshot_write(inst->vm);
 	if (instance_disable(inst, inst->bus.op_seq) == -ENOTCONN)
 		disable_done(inst);
 }
@@ -163,7 +177,7 @@ static void enable_done(struct instance *inst, int err)
 	s->op = BUS_OP_NONE;
 	if (err < 0) {
 		unmap_slot(inst);
-		bus_answer(inst->vm, req, err, 0);
+		op_end(inst, req, err);
 		if (s->leaving)
 			vm_slot_released(inst->vm);
 		return;
@@ -173,7 +187,7 @@ static void enable_done(struct instance *inst, int err)
 	if (s->op_undo)
 		slot_disable(inst, 0);
 	else
-		bus_answer(inst->vm, req, 0, 0);
+		op_end(inst, req, 0);
 }
 
 void bus_ack(struct instance *inst, uint32_t seq, int err)
@@ -197,6 +211,7 @@ void bus_worker_ready(struct instance *inst)
 		enable_done(inst, 0);
 	else if (inst->start_enabled)
 		s->served = true;
+	snapshot_write(inst->vm);
 	/* what was queued while there was no worker, or died with the last one */
 	if (instance_pending(inst))
 		bus_signal(inst->vm);
@@ -228,6 +243,13 @@ void bus_leave_slot(struct instance *inst)
 	if (!inst->bus.offered || inst->bus.leaving)
 		return;
 	inst->bus.leaving = true;
+	bus_changed(inst->vm);
+}
+
+/* It was leaving, but is served again. */
+void bus_return(struct instance *inst)
+{
+	inst->bus.leaving = false;
 	bus_changed(inst->vm);
 }
 

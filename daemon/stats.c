@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon.h"
 #include "kstats.h"
@@ -71,6 +72,9 @@ static struct json_object *instance_full(const struct instance *inst)
 
 	add_u64(obj, "pid", inst->pid);
 	add_u64(obj, "deaths", inst->deaths.nr);
+	add_u64(obj, "queue", inst->queue_id);
+	add_u64(obj, "hook", inst->hook_id);
+	add_u64(obj, "region", inst->bus.region ? portal_region_id(inst->bus.region) : 0);
 	if (inst->error.msg[0])
 		add_str(obj, "error", inst->error.msg);
 	if (inst->bus.mapped && inst->desc.region_len) {
@@ -131,8 +135,11 @@ static struct json_object *vm_json(struct vm *vm, bool full)
 	json_object_object_add(obj, "uid", json_object_new_int64(vm->uid));
 	add_str(obj, "state", vm_state_name(vm->state));
 	json_object_object_add(obj, "guest_driver", json_object_new_boolean(vm->hellos > 0));
-	if (full)
+	if (full) {
+		add_u64(obj, "queue", portal_queue_id(vm->queue));
+		add_u64(obj, "hook", vm->hook_id);
 		add_kernel(obj, vm);
+	}
 	for (unsigned int i = 0; i < vm->nr_slots; i++)
 		json_object_array_add(list, full ? instance_full(vm->slots[i]) :
 						   instance_brief(vm->slots[i]));
@@ -164,6 +171,7 @@ static void finish(struct collect *c)
 		p = &(*p)->next;
 	*p = c->next;
 	watch_off(&c->timer);
+	add_u64(obj, "portald_pid", getpid());
 	json_object_object_add(obj, "vms", vms_json(c->sv, c->vm, true));
 	control_reply(c->sv, c->conn, obj);
 	free(c);

@@ -17,6 +17,7 @@
 #include "daemon.h"
 
 #define BUS_TIMEOUT_NS	20000000000ULL	/* a worker may restart in the middle */
+#define QUEUE_HOLD_NS	60000000000ULL	/* and portald too */
 
 const char *vm_state_name(enum vm_state state)
 {
@@ -46,12 +47,18 @@ static void gone(struct vm *vm)
 
 static void on_lifecycle(struct vm *vm, const struct portal_request *req)
 {
+	int err;
+
 	switch (req->addr) {
 	case PORTAL_LIFE_HELLO:
+		if (vm_was_done(vm, req, &err))
+			break;
 		vm->hellos++;
 		log_info("%s: guest says hello (version %llu, features 0x%llx)", vm->name,
 			 (unsigned long long)req->data[0], (unsigned long long)req->data[1]);
 		bus_hello(vm);
+		vm_done(vm, req->id, 0);
+		snapshot_write(vm);
 		break;
 	case PORTAL_LIFE_VM_GONE:
 		gone(vm);
@@ -88,11 +95,19 @@ static int on_queue(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
+static int watch_queue(struct vm *vm)
+{
+	return sd_event_add_io(vm->sv->event, &vm->queue_src, portal_queue_fd(vm->queue), EPOLLIN,
+			       on_queue, vm);
+}
+
+/* If we are killed, the next portald has it again, and open calls too. */
 static int open_queue(struct vm *vm, struct err *err)
 {
 	struct portal_queue_opts qopts = {
 		.sz = sizeof(qopts), .flags = PORTAL_QUEUE_F_LIFECYCLE,
-		.orphan = PORTAL_ORPHAN_FAIL, .transport = PORTAL_TRANSPORT_READ,
+		.orphan = PORTAL_ORPHAN_REQUEUE, .hold_ns = QUEUE_HOLD_NS,
+		.transport = PORTAL_TRANSPORT_READ,
 	};
 	struct portal_hook_opts hopts = { .sz = sizeof(hopts), .timeout_ns = BUS_TIMEOUT_NS };
 	int ret;
@@ -108,14 +123,38 @@ static int open_queue(struct vm *vm, struct err *err)
 		return err_set(err, ret, "cannot hook the bus hypercalls: %s",
 			       portal_strerror(ret));
 	vm->hook_id = ret;
-	ret = sd_event_add_io(vm->sv->event, &vm->queue_src, portal_queue_fd(vm->queue), EPOLLIN,
-			      on_queue, vm);
+	ret = watch_queue(vm);
 	if (ret < 0)
 		return err_set(err, ret, "event loop: %s", strerror(-ret));
 	return 0;
 }
 
+/* That of an earlier portald: its unanswered calls come again. */
+int vm_open_queue(struct vm *vm, uint32_t queue_id)
+{
+	struct portal_queue_opts opts = {
+		.sz = sizeof(opts), .transport = PORTAL_TRANSPORT_READ,
+	};
+	int ret = portal_queue_open(vm->pvm, queue_id, &opts, &vm->queue);
+
+	if (ret) {
+		vm->queue = NULL;
+		return ret;
+	}
+	ret = watch_queue(vm);
+	return ret < 0 ? ret : 0;
+}
+
 /* ---- life ----------------------------------------------------------------- */
+
+static void unlink_vm(struct vm *vm)
+{
+	struct vm **p = &vm->sv->vms;
+
+	while (*p != vm)
+		p = &(*p)->next;
+	*p = vm->next;
+}
 
 static void vm_free(struct vm *vm)
 {
@@ -126,26 +165,43 @@ static void vm_free(struct vm *vm)
 		instance_destroy(vm->slots[i]);
 	if (vm->queue)
 		portal_queue_close(vm->queue);
+	if (!vm->left)
+		snapshot_forget(vm);
 	portal_vm_close(vm->pvm);	/* the last fd: the kernel detaches */
 	fd_close(&vm->bus_fd);
+	fd_close(&vm->text_fd);
 	free(vm);
+}
+
+struct vm *vm_alloc(struct supervisor *sv, struct portal_vm *pvm, const char *name, pid_t pid,
+		    uid_t uid)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return NULL;
+	vm->sv = sv;
+	vm->pid = pid;
+	vm->uid = uid;
+	vm->pvm = pvm;
+	vm->generation = 1;
+	vm->bus_fd = vm->text_fd = -1;
+	snprintf(vm->name, sizeof(vm->name), "%s", name);
+	vm->next = sv->vms;
+	sv->vms = vm;
+	return vm;
 }
 
 /* Takes over @pvm if it succeeds. */
 int vm_create(struct supervisor *sv, struct portal_vm *pvm, const char *name, pid_t pid,
 	      uid_t uid, struct vm **out, struct err *err)
 {
-	struct vm *vm = calloc(1, sizeof(*vm));
+	struct vm *vm = vm_alloc(sv, pvm, name, pid, uid);
 	int ret;
 
 	if (!vm)
 		return err_set(err, -ENOMEM, "out of memory");
-	vm->sv = sv;
-	vm->pid = pid;
-	vm->uid = uid;
-	vm->pvm = pvm;
-	vm->generation = 1;
-	snprintf(vm->name, sizeof(vm->name), "%s", name);
+	vm->id = ++sv->last_vm_id;
 	vm->bus_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (vm->bus_fd < 0)
 		ret = err_set(err, -errno, "eventfd: %m");
@@ -156,13 +212,18 @@ int vm_create(struct supervisor *sv, struct portal_vm *pvm, const char *name, pi
 		if (vm->queue)
 			portal_queue_close(vm->queue);
 		fd_close(&vm->bus_fd);
+		unlink_vm(vm);
 		free(vm);
 		return ret;
 	}
-	vm->next = sv->vms;
-	sv->vms = vm;
 	*out = vm;
 	return 0;
+}
+
+void vm_discard(struct vm *vm)
+{
+	unlink_vm(vm);
+	vm_free(vm);
 }
 
 struct vm *vm_find(struct supervisor *sv, const char *name, pid_t pid)
@@ -174,15 +235,6 @@ struct vm *vm_find(struct supervisor *sv, const char *name, pid_t pid)
 			return vm;
 	}
 	return NULL;
-}
-
-static void unlink_vm(struct vm *vm)
-{
-	struct vm **p = &vm->sv->vms;
-
-	while (*p != vm)
-		p = &(*p)->next;
-	*p = vm->next;
 }
 
 static struct json_object *detach_reply(const struct vm *vm)
@@ -209,8 +261,7 @@ static int reap(sd_event_source *src, void *arg)
 		failed = control_error("attach failed: %s", vm->failure.msg);
 	if (detach_conn)
 		detached = detach_reply(vm);
-	unlink_vm(vm);
-	vm_free(vm);
+	vm_discard(vm);
 	/* first free, then say so: who asks again at once finds it gone */
 	if (failed)
 		control_reply(sv, attach_conn, failed);
@@ -234,7 +285,8 @@ void vm_instance_stopped(struct vm *vm)
 		return;
 	vm->state = VM_DEAD;
 	watch_off(&vm->queue_src);
-	bus_close(vm);
+	if (!vm->left)
+		bus_close(vm);
 	if (sd_event_add_defer(vm->sv->event, &vm->reaper, reap, vm) < 0)
 		abort();	/* no memory for 100 bytes */
 }
@@ -244,8 +296,12 @@ void vm_stop(struct vm *vm)
 {
 	if (vm->state >= VM_STOPPING)
 		return;
+	vm->left = vm->sv->handover && vm->text_fd >= 0 && vm->state == VM_RUNNING;
 	vm->state = VM_STOPPING;
+	snapshot_write(vm);
 	watch_off(&vm->timer);
+	if (vm->left)		/* what the guest asks now is the next portald's */
+		watch_off(&vm->queue_src);
 	for (unsigned int i = 0; i < vm->nr_slots; i++)
 		if (vm->slots[i])
 			instance_stop(vm->slots[i]);
@@ -259,6 +315,8 @@ void vm_instance_ready(struct vm *vm)
 	if (vm->state != VM_ATTACHING || !all_in(vm, INST_RUNNING))
 		return;
 	vm->state = VM_RUNNING;
+	snapshot_keep(vm);
+	supervisor_status(vm->sv);
 	log_notice("%s: attached (pid %d, uid %u, %u instance%s)", vm->name, vm->pid, vm->uid,
 		   vm->nr_slots, vm->nr_slots == 1 ? "" : "s");
 	obj = control_ok();

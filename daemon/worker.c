@@ -179,6 +179,8 @@ static int handle_msg(struct portal_instance *pi, const struct chan_msg *msg, co
 		return send_msg(CHAN_ACK, msg->seq, 0, NULL);
 	case CHAN_STAT:
 		return on_stat(pi, msg->seq);
+	case CHAN_PING:
+		return send_msg(CHAN_PONG, msg->seq, 0, NULL);
 	case CHAN_STOP:
 		pi->stopping = true;
 		return 0;

@@ -159,6 +159,8 @@ kernel()
 		title "kernel $release: unmodified QEMU"
 		one "guest for $release" selftests/e2e/prepare.sh "$k" || continue
 		e2e "$k"
+		suite "systemd on $k" selftests/rig/boot.sh --kernel "$k" --timeout 600 \
+			--log "$logs/console-systemd-$k.log" -- selftests/e2e/systemd.sh
 	done
 }
 

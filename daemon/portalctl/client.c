@@ -136,6 +136,20 @@ struct json_object *client_ask(struct json_object *req)
 	return read_reply(fd);
 }
 
+struct json_object *client_stat(const char *vm)
+{
+	struct json_object *req = client_request("stat"), *reply, *ok;
+
+	if (vm)
+		set_str(req, "vm", vm);
+	reply = client_ask(req);
+	if (!reply || (json_object_object_get_ex(reply, "ok", &ok) && json_object_get_boolean(ok)))
+		return reply;
+	fprintf(stderr, "portalctl: %s\n", get_str(reply, "error"));
+	json_object_put(reply);
+	return NULL;
+}
+
 int client_do(struct json_object *req, void (*print)(struct json_object *reply))
 {
 	struct json_object *reply = client_ask(req), *ok;

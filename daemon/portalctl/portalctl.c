@@ -22,22 +22,74 @@ static const struct cmd {
 	int (*run)(int argc, char **argv);
 	const char *args;
 	const char *help;
+	const char *details;
 } commands[] = {
-	{ "attach", cmd_attach, "--pid PID | --vm-name NAME", "attach a running VM" },
-	{ "detach", cmd_detach, "VM | --pid PID", "take all devices away and let the VM go" },
-	{ "interrupt", cmd_interrupt, "VM INSTANCE", "queue an interrupt for an instance" },
-	{ "list", cmd_list, "", "attached VMs and their instances" },
-	{ "stat", cmd_stat, "[VM]", "counters" },
-	{ "version", cmd_version, "", "versions of portalctl, portald and the module" },
-	{ "help", cmd_help, "", "this text" },
+	{ "attach", cmd_attach, "NAME | PID", "attach a running VM",
+	"  NAME                 QEMU's -name, or libvirt's domain\n"
+	"  -p, --pid PID        the VMM's process\n"
+	"      --vm-name NAME   the same as NAME\n"
+	"      --domain NAME    libvirt's domain\n"
+	"      --vm-fd N        if the process has several VMs: fd N of it\n"
+	"  -n, --name NAME      what it is called here\n"
+	"  -i, --instances A,B  of portald.conf; default: all\n"
+	"Example: portalctl attach web1 --instances disk0,hello\n" },
+	{ "detach", cmd_detach, "VM | --pid PID", "take all devices away and let the VM go",
+	"  -t, --timeout SECONDS  that the guest has to let go of them; default 10\n"
+	"  -f, --force            do not ask it\n"
+	"Example: portalctl detach web1\n" },
+	{ "interrupt", cmd_interrupt, "VM INSTANCE", "queue an interrupt for an instance",
+	"The guest's driver is woken and runs the plugin's interrupt handler.\n"
+	"Example: portalctl interrupt web1 hello\n" },
+	{ "list", cmd_list, "", "attached VMs and their instances",
+	"GUEST: offered (not in use), enabled, leaving. WORKER: failed ones come back by\n"
+	"portalctl restart.\n" },
+	{ "restart", cmd_restart, "VM INSTANCE", "a new worker, also for a failed instance",
+	"A failed instance comes back to the guest. A running worker first ends what it\n"
+	"has begun; the next one goes on, with the plugin that is installed now.\n"
+	"Example: portalctl restart web1 disk0\n" },
+	{ "stat", cmd_stat, "[VM]", "counters",
+	"Of the kernel, the workers and the devices; what went wrong last.\n"
+	"Example: portalctl stat web1 --json\n" },
+	{ "top", cmd_top, "[VM]", "rates, refreshed",
+	"  -d, --delay SECONDS  between two looks; default 2\n"
+	"  -n, --count N        end after N tables\n"
+	"With --json once: as stat, but each counter is a rate per second.\n"
+	"Example: portalctl top web1 --delay 5\n" },
+	{ "trace", cmd_trace, "[VM [INSTANCE]]", "requests as they pass",
+	"  -n, --count N          end after N events\n"
+	"  -t, --timeout SECONDS  end then\n"
+	"From the module's tracepoints, by an own instance of tracefs; needs root. With\n"
+	"--json each line is an object.\n"
+	"Example: portalctl trace web1 hello --count 20\n" },
+	{ "version", cmd_version, "", "versions of portalctl, portald and the module", "" },
+	{ "help", cmd_help, "[COMMAND]", "this text, or a command's", "" },
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
+static const struct cmd *find(const char *name)
+{
+	for (size_t i = 0; i < NR_COMMANDS; i++)
+		if (!strcmp(name, commands[i].name))
+			return &commands[i];
+	return NULL;
+}
+
+static int help_of(const struct cmd *cmd)
+{
+	printf("Usage: portalctl [OPTION]... %s %s\n\n%s.\n%s\nSee portalctl(1).\n", cmd->name,
+	       cmd->args, cmd->help, cmd->details);
+	return 0;
+}
+
 static int cmd_help(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
+	const struct cmd *cmd = argc > 1 ? find(argv[1]) : NULL;
+
+	if (cmd)
+		return help_of(cmd);
+	if (argc > 1)
+		return usage_error("help: no command '%s'", argv[1]);
 	printf("Usage: portalctl [OPTION]... COMMAND [ARGUMENT]...\n\nCommands:\n");
 	for (size_t i = 0; i < NR_COMMANDS; i++) {
 		char line[64];
@@ -48,11 +100,8 @@ static int cmd_help(int argc, char **argv)
 	printf("\nOptions, also after the command:\n"
 	       "  -j, --json          print portald's answer as JSON\n"
 	       "  -s, --socket PATH   portald's socket, default %s\n"
-	       "  -h, --help          this text\n"
+	       "  -h, --help          this text, or the command's\n"
 	       "  -V, --version       version\n"
-	       "\nattach: -p, --pid PID; --vm-name NAME (QEMU's -name); -n, --name NAME;\n"
-	       "        -i, --instances A,B (default: all); --vm-fd N\n"
-	       "detach: -p, --pid PID; -t, --timeout SECONDS (default 10); -f, --force\n"
 	       "\nExit status: 0 good, 1 failed, 2 wrong command line. See portalctl(1).\n",
 	       globals.socket);
 	return 0;
@@ -111,6 +160,7 @@ static int take_globals(int *argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	const struct cmd *cmd;
 	const char *name;
 
 	if (take_globals(&argc, argv))
@@ -126,9 +176,12 @@ int main(int argc, char **argv)
 		puts("portalctl " PORTALD_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; i < NR_COMMANDS; i++)
-		if (!strcmp(name, commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
+	cmd = find(name);
+	for (int i = 2; cmd && i < argc && strcmp(argv[i], "--"); i++)
+		if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help"))
+			return help_of(cmd);
+	if (cmd)
+		return cmd->run(argc - 1, argv + 1);
 	if (name[0] == '-')
 		return usage_error("unknown option '%s'", name);
 	return usage_error("unknown command '%s'", name);

@@ -22,6 +22,8 @@ extern struct globals globals;
 /* client.c */
 /* Sends @req (freed) and waits; NULL after a message. Freed by the caller. */
 struct json_object *client_ask(struct json_object *req);
+/* The answer to "stat" of @vm (NULL: all) if it is a good one; NULL after a message. */
+struct json_object *client_stat(const char *vm);
 /* As client_ask(), and prints the reply with --json; the exit status. */
 int client_do(struct json_object *req, void (*print)(struct json_object *reply));
 struct json_object *client_request(const char *cmd);
@@ -53,8 +55,52 @@ int cmd_attach(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
 int cmd_interrupt(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_restart(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_trace(int argc, char **argv);
 int cmd_version(int argc, char **argv);
+
+/* rate.c */
+/* What @now has more than @old, per second; @old's shape is @now's. */
+struct json_object *rate_of(struct json_object *old, struct json_object *now, double seconds);
+
+/* tracefs.c */
+struct tracefs;
+/* An instance of its own, where nothing is traced yet; NULL after a message. */
+struct tracefs *tracefs_open(const char *root);
+/* Of these threads too, as text with a blank between; none were given: of all. */
+int tracefs_pids(struct tracefs *tfs, const char *pids);
+/* All events of portal; -errno after a message. */
+int tracefs_start(struct tracefs *tfs);
+/* The next line, without its end; NULL: none within @ms, or a signal came. */
+const char *tracefs_line(struct tracefs *tfs, int ms);
+void tracefs_close(struct tracefs *tfs);
+
+/* trace_line.c */
+#define TRACE_FIELDS	16
+
+/**
+ * struct trace_line - one event, whatever fields it has
+ * @event: its name without "portal_"
+ * @task: thread that it happened in
+ * @time: seconds since boot
+ */
+struct trace_line {
+	char event[32];
+	long task;
+	double time;
+	unsigned int nr;
+	struct {
+		char key[24];
+		char val[40];
+	} field[TRACE_FIELDS];
+};
+
+/* 0, or -1: not an event of portal */
+int trace_parse(const char *text, struct trace_line *line);
+/* The field's number, or -1: it has none. */
+long long trace_field(const struct trace_line *line, const char *key);
 
 /* portalctl.c */
 int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

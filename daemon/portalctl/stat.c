@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stat.c - stat, interrupt, version
+ * stat.c - stat, interrupt, restart, version
  */
 #include <stdio.h>
 
@@ -107,6 +107,24 @@ int cmd_interrupt(int argc, char **argv)
 	set_str(req, "vm", argv[1]);
 	set_str(req, "instance", argv[2]);
 	return client_do(req, print_interrupt);
+}
+
+static void print_restart(struct json_object *reply)
+{
+	printf("%s: restarted, worker %lld\n", get_str(reply, "instance"),
+	       get_num(reply, "pid"));
+}
+
+int cmd_restart(int argc, char **argv)
+{
+	struct json_object *req;
+
+	if (argc != 3)
+		return usage_error("restart: needs VM and INSTANCE");
+	req = client_request("restart");
+	set_str(req, "vm", argv[1]);
+	set_str(req, "instance", argv[2]);
+	return client_do(req, print_restart);
 }
 
 static void print_version(struct json_object *reply)

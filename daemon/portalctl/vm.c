@@ -34,6 +34,7 @@ static void print_attach(struct json_object *reply)
 int cmd_attach(int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "domain", required_argument, NULL, 'D' },
 		{ "instances", required_argument, NULL, 'i' },
 		{ "name", required_argument, NULL, 'n' },
 		{ "pid", required_argument, NULL, 'p' },
@@ -54,6 +55,10 @@ int cmd_attach(int argc, char **argv)
 		case 'n':
 			set_str(req, "name", optarg);
 			break;
+		case 'D':
+			set_str(req, "domain", optarg);
+			which = true;
+			break;
 		case 'N':
 			set_str(req, "vm_name", optarg);
 			which = true;
@@ -71,10 +76,21 @@ int cmd_attach(int argc, char **argv)
 			ret = bad_option();
 		}
 	}
+	if (!ret && !which && optind < argc) {
+		const char *arg = argv[optind++];
+
+		which = true;
+		if (strspn(arg, "0123456789") == strlen(arg)) {
+			ret = parse_number("pid", arg, PID_LIMIT, &val);
+			set_num(req, "pid", val);
+		} else {
+			set_str(req, "vm_name", arg);
+		}
+	}
 	if (!ret && optind < argc)
 		ret = usage_error("attach: unexpected argument '%s'", argv[optind]);
 	if (!ret && !which)
-		ret = usage_error("attach: which VM? --pid PID or --vm-name NAME");
+		ret = usage_error("attach: which VM? its NAME (QEMU's -name, libvirt's domain) or PID");
 	if (ret) {
 		json_object_put(req);
 		return ret;

@@ -21,7 +21,10 @@ static struct {
 	bool error;
 	uint64_t value;
 	unsigned int nr;
+	bool written;		/* before: that it is answered */
 } last;				/* the last reply to the guest */
+
+static bool is_written(uint64_t id);
 
 static struct {
 	unsigned int regions, bound, enables, disables, released;
@@ -29,6 +32,9 @@ static struct {
 	uint32_t gsi;
 	int region_err, irq_err;
 	bool worker;		/* it runs */
+	unsigned int written, written_done;	/* the snapshot */
+	enum bus_op written_op;
+	uint64_t written_gpa;
 	uint32_t seq;
 } fake;
 
@@ -44,6 +50,7 @@ int portal_reply_value(struct portal_queue *q, uint64_t id, uint64_t value)
 	last.id = id;
 	last.error = false;
 	last.value = value;
+	last.written = is_written(id);
 	last.nr++;
 	return 0;
 }
@@ -62,6 +69,9 @@ int portal_region_add(struct portal_vm *vm, uint32_t queue_id, uint64_t gpa, uin
 	(void)vm; (void)queue_id; (void)len; (void)ranges; (void)nr; (void)opts;
 	if (fake.region_err)
 		return fake.region_err;
+	/* a portald that is killed here leaves a region: the next one must know */
+	assert_int_equal(fake.written_op, BUS_OP_ENABLE);
+	assert_int_equal(fake.written_gpa, gpa);
 	fake.regions++;
 	fake.gpa = gpa;
 	*region = &the_region;
@@ -72,6 +82,7 @@ int portal_region_del(struct portal_region *region)
 {
 	assert_ptr_equal(region, &the_region);
 	assert_true(fake.regions > 0);
+	assert_int_not_equal(fake.written_op, BUS_OP_NONE);
 	fake.regions--;
 	return 0;
 }
@@ -115,6 +126,14 @@ bool instance_pending(const struct instance *inst)
 	return inst->page->queued != inst->page->taken;
 }
 
+void snapshot_write(struct vm *v)
+{
+	fake.written++;
+	fake.written_op = v->slots[0]->bus.op;
+	fake.written_gpa = v->slots[0]->bus.gpa;
+	fake.written_done = v->next_done;
+}
+
 void vm_flush(struct vm *vm)
 {
 	(void)vm;
@@ -130,6 +149,15 @@ void vm_slot_released(struct vm *vm)
 
 static struct supervisor sv;
 static struct vm vm;
+
+static bool is_written(uint64_t id)
+{
+	for (unsigned int i = 0; i < fake.written_done && i < VM_DONE; i++)
+		if (vm.done[i].id == id)
+			return true;
+	return false;
+}
+
 static struct instance disk, service;
 static struct chan_page pages[2];
 static uint64_t next_id;
@@ -276,6 +304,84 @@ static void disables_once_nothing_is_in_flight(void **state)
 	is_value(QUERY(0, PORTAL_SLOT_STATE), PORTAL_SLOT_OFFERED);
 	is_value(DISABLE(0), 0);		/* again: nothing to do */
 	enable_disk();
+}
+
+static void again(uint64_t id, uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+	struct portal_request req = {
+		.id = id, .kind = PORTAL_KIND_HYPERCALL,
+		.flags = PORTAL_REQ_F_CALL | PORTAL_REQ_F_REDELIVERED,
+		.addr = nr, .data = { a, b, c, d },
+	};
+
+	bus_request(&vm, &req);
+}
+
+/* portald was killed after it had written the answer, before it was sent. */
+static void does_nothing_twice(void **state)
+{
+	uint64_t id, first;
+
+	(void)state;
+	enable_disk();
+	first = last.id;
+	assert_true(last.written);
+	last.nr = 0;
+	again(first, PORTAL_HC_BUS_ENABLE, 0, GPA & 0xffffffff, GPA >> 32, 11);
+	assert_int_equal(last.nr, 1);
+	is_value(first, 0);
+	assert_int_equal(fake.enables, 1);
+
+	id = DISABLE(0);
+	bus_ack(&disk, fake.seq, 0);
+	is_value(id, 0);
+	assert_true(last.written);
+	enable_disk();
+	again(id, PORTAL_HC_BUS_DISABLE, 0, 0, 0, 0);
+	is_value(id, 0);
+	assert_int_equal(fake.disables, 1);
+	is_value(QUERY(0, PORTAL_SLOT_STATE), PORTAL_SLOT_ENABLED);
+
+	/* its answer was an error, and still is */
+	id = DISABLE(0);
+	bus_ack(&disk, fake.seq, 0);
+	fake.irq_err = -EBUSY;
+	id = ENABLE(0, GPA, 12);
+	is_error(id, PORTAL_EBUSY);
+	assert_true(last.written);
+	fake.irq_err = 0;
+	again(id, PORTAL_HC_BUS_ENABLE, 0, GPA & 0xffffffff, GPA >> 32, 12);
+	is_error(id, PORTAL_EBUSY);
+	assert_int_equal(fake.regions, 0);
+}
+
+/* What changes nothing costs no write, however often a guest asks. */
+static void writes_changes_only(void **state)
+{
+	unsigned int written;
+
+	(void)state;
+	is_value(call(PORTAL_HC_BUS_EVENT, 9, 0, 0, 0), 0);
+	written = fake.written;
+	assert_true(written > 0);
+	is_value(call(PORTAL_HC_BUS_EVENT, 9, 0, 0, 0), 0);
+	is_error(call(PORTAL_HC_BUS_EVENT, 1ULL << 40, 0, 0, 0), PORTAL_EINVAL);
+	is_value(QUERY(0, PORTAL_SLOT_STATE), PORTAL_SLOT_OFFERED);
+	is_value(DISABLE(0), 0);
+	is_error(ENABLE(0, GPA + 1, 11), PORTAL_EINVAL);
+	assert_int_equal(fake.written, written);
+}
+
+/* It was killed before it did anything about the call. */
+static void does_what_an_earlier_portald_did_not(void **state)
+{
+	uint64_t id = 4711;
+
+	(void)state;
+	again(id, PORTAL_HC_BUS_ENABLE, 0, GPA & 0xffffffff, GPA >> 32, 11);
+	bus_ack(&disk, fake.seq, 0);
+	is_value(id, 0);
+	is_value(QUERY(0, PORTAL_SLOT_STATE), PORTAL_SLOT_ENABLED);
 }
 
 static void refuses_bad_addresses(void **state)
@@ -497,6 +603,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(describes_slots), T(enables_once_the_worker_is_ready),
+		T(writes_changes_only), T(does_nothing_twice),
+		T(does_what_an_earlier_portald_did_not),
 		T(disables_once_nothing_is_in_flight), T(refuses_bad_addresses),
 		T(refuses_taken_addresses), T(gives_the_workers_error_to_the_guest),
 		T(ignores_acks_nobody_asked_for), T(enable_goes_on_with_the_next_worker),

@@ -80,14 +80,16 @@ static void reads_all_keys(void **state)
 	(void)state;
 	write_file(path,
 		   "# comment\n[portald]\nsocket = /run/x\nplugin_dir=/p\nlog_level = debug\n"
-		   "[instance disk0]\n  plugin = file\n\tfrontend = virtio-blk\nserial = abc\n"
-		   "restart = off\nsandbox = network\npath = /x y.img\nreadonly = on ; comment\n"
+		   "keep = 7\nworker_timeout = 8\n[instance disk0]\n  plugin = file\n\tfrontend = virtio-blk\nserial = abc\n"
+		   "restart = off\nsandbox = network\nworker_timeout = 0\npath = /x y.img\nreadonly = on ; comment\n"
 		   "[instance echo]\nplugin = echo\n");
 	assert_int_equal(config_load(path, &cfg), 0);
 	assert_string_equal(messages, "");
 	assert_string_equal(cfg->socket, "/run/x");
 	assert_string_equal(cfg->plugin_dir, "/p");
 	assert_int_equal(cfg->log_level, LOG_DEBUG);
+	assert_int_equal(cfg->keep, 7);
+	assert_int_equal(cfg->timeout, 8);
 	assert_int_equal(cfg->nr_instances, 2);
 	d = config_find(cfg, "disk0");
 	assert_non_null(d);
@@ -99,11 +101,14 @@ static void reads_all_keys(void **state)
 	assert_int_equal(d->nr_keys, 2);
 	assert_string_equal(d->keys[0].key, "path");
 	assert_string_equal(d->keys[0].value, "/x y.img");
-	assert_int_equal(d->keys[0].line, 12);
+	assert_int_equal(d->keys[0].line, 15);
+	assert_true(d->has_timeout);
+	assert_int_equal(d->timeout, 0);
 	assert_string_equal(d->keys[1].value, "on");
 	e = config_find(cfg, "echo");
 	assert_non_null(e);
 	assert_true(e->restart);
+	assert_false(e->has_timeout);
 	assert_int_equal(e->sandbox, SANDBOX_ON);
 	assert_null(e->frontend);
 	assert_null(config_find(cfg, "nope"));
@@ -115,6 +120,9 @@ static void names_file_line_and_key(void **state)
 	(void)state;
 	bad("[portald]\nsokcet = /x\n", 2, "unknown key 'sokcet'");
 	bad("[portald]\nlog_level = loud\n", 2, "log_level 'loud'");
+	bad("[portald]\nkeep = -1\n", 2, "keep '-1' is not a number of seconds from 0 to 3600");
+	bad("[portald]\nkeep = 10s\n", 2, "keep '10s' is not a number");
+	bad("[instance x]\nplugin = p\nworker_timeout = 3601\n", 3, "worker_timeout '3601'");
 	bad("x = 1\n", 1, "'x' stands before the first [section]");
 	bad("[nonsense]\n", 1, "unknown section [nonsense]");
 	bad("[instance]\n", 1, "needs a name");

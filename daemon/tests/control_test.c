@@ -66,6 +66,13 @@ void vm_detach(struct vm *v, uint64_t timeout_ms, uint64_t conn)
 	seen.detaches++;
 }
 
+int instance_restart(struct instance *i, uint64_t conn, struct err *err)
+{
+	(void)i;
+	seen.conn = conn;
+	return seen.ret ? err_set(err, seen.ret, "not \"now\"") : 0;
+}
+
 int instance_interrupt(struct instance *i)
 {
 	i->page->queued++;
@@ -145,6 +152,7 @@ static int setup(void **state)
 	vm.detach_conn = 0;
 	vm.slots[0] = &inst;
 	inst.page = &page;
+	inst.vm = &vm;
 	inst.desc.services = 1;
 	snprintf(path, sizeof(path), "/tmp/portald-control-%d", getpid());
 	assert_int_equal(sd_event_new(&sv.event), 0);
@@ -280,6 +288,21 @@ static void attach_is_answered_when_it_ends(void **state)
 	assert_string_equal(heard(), "{\"ok\":true}\n{\"ok\":true,\"vms\":[]}\n");
 }
 
+static void restart_is_answered_when_it_ends(void **state)
+{
+	(void)state;
+	expect("{\"cmd\":\"restart\",\"vm\":\"alpha\",\"instance\":\"x\"}\n", "no instance x");
+	expect("{\"cmd\":\"restart\",\"vm\":\"alpha\"}\n", "which instance?");
+	say("{\"cmd\":\"restart\",\"vm\":\"alpha\",\"instance\":\"hello\"}\n");
+	assert_null(heard());
+	control_reply(&sv, seen.conn, control_ok());
+	spin();
+	assert_string_equal(heard(), "{\"ok\":true}\n");
+	seen.ret = -EBUSY;
+	expect("{\"cmd\":\"restart\",\"vm\":\"alpha\",\"instance\":\"hello\"}\n",
+	       "\"error\":\"not \\\"now\\\"\"");
+}
+
 static void attach_errors_come_back(void **state)
 {
 	(void)state;
@@ -318,7 +341,10 @@ static void others_may_look_but_not_touch(void **state)
 	expect("{\"cmd\":\"detach\",\"vm\":\"alpha\"}\n", "may not manage");
 	expect("{\"cmd\":\"interrupt\",\"vm\":\"alpha\",\"instance\":\"hello\"}\n",
 	       "may not manage");
+	expect("{\"cmd\":\"restart\",\"vm\":\"alpha\",\"instance\":\"hello\"}\n",
+	       "may not manage");
 	assert_int_equal(seen.detaches + seen.interrupts, 0);
+	assert_int_equal(seen.conn, 0);
 	expect("{\"cmd\":\"stat\",\"vm\":\"alpha\"}\n", "\"ok\":true");
 }
 
@@ -353,7 +379,8 @@ int main(void)
 		T(the_socket_is_private), T(answers_lines),
 		T(a_line_may_come_in_pieces_or_with_others), T(says_what_is_wrong),
 		T(a_line_has_a_limit), T(attach_is_answered_when_it_ends),
-		T(attach_errors_come_back), T(who_hangs_up_is_forgotten),
+		T(restart_is_answered_when_it_ends), T(attach_errors_come_back),
+		T(who_hangs_up_is_forgotten),
 		T(detach_waits_as_long_as_told), T(others_may_look_but_not_touch),
 		T(interrupts_are_queued), T(a_second_daemon_is_refused),
 	};

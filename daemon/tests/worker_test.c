@@ -190,6 +190,24 @@ static void a_sandboxed_worker_ends_cleanly(void **state)
 	assert_int_equal(wait_exit(), 0);
 }
 
+static void answers_a_ping(void **state)
+{
+	struct chan_msg out = { .type = CHAN_PING, .seq = 77 };
+	int got[CHAN_MAX_FDS];
+	unsigned int nr;
+
+	(void)state;
+	set_up(make(plugins, "hello", SANDBOX_ON));
+	assert_int_equal(msg.type, CHAN_DESCRIBE);
+	assert_int_equal(chan_send(chan, &out, NULL, NULL, 0, 0), 0);
+	assert_int_equal(chan_recv(chan, &msg, &text, got, &nr, 0), 1);
+	assert_int_equal(msg.type, CHAN_PONG);
+	assert_int_equal(msg.seq, 77);
+	out.type = CHAN_STOP;
+	assert_int_equal(chan_send(chan, &out, NULL, NULL, 0, 0), 0);
+	assert_int_equal(wait_exit(), 0);
+}
+
 static void ends_with_the_supervisor(void **state)
 {
 	(void)state;
@@ -293,6 +311,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(describes_a_service), T(is_in_a_sandbox), T(a_sandboxed_worker_ends_cleanly),
+		T(answers_a_ping),
 		T(ends_with_the_supervisor), T(describes_a_disk),
 		T(says_that_a_plugin_is_missing), T(says_which_key_is_unknown),
 		T(says_why_an_image_cannot_be_opened), T(says_that_a_service_is_no_disk),

@@ -129,6 +129,51 @@ reload_driver()
 	inst_is raw .guest enabled
 }
 
+# What is traced is of that instance, each request with its reply, and no
+# instance of tracefs is left.
+trace_instance()
+{
+	local out=$work/trace
+
+	need_driver
+	background timeout 60 "$build/daemon/portalctl" --socket "$socket" --json \
+		trace --timeout 40 e2e echo >"$out"
+	traces() { ls -d /sys/kernel/tracing/instances/portalctl-*; }
+	within 20 traces
+	seen() { [ "$(jq -r '.event' "$out" 2>/dev/null | grep -c "$1")" -ge 3 ]; }
+	some()
+	{
+		in_guest 30 'portal-call hello 0; portal-call echo 0 42; portal-call echo 1 1 2 3 4'
+		seen request && seen reply
+	}
+	within 30 some
+	end_background
+	not_traces() { ! traces; }
+	within 10 not_traces
+	equal "hooks seen" "$(jq -r 'select(.event == "request").hook' "$out" | sort -u)" \
+		"$(inst_stat echo .hook)"
+	equal "requests without id" "$(jq -c 'select(.event == "request" and .id == null)' "$out")" ""
+	equal "replies to none of them" "$(jq -s '(map(select(.event == "request").id)) as $ids |
+		map(select(.event == "reply" and (.id as $i | $ids | index($i) | not))) | length' \
+		"$out")" 0
+	refuses 'run as root|has no instance nosuch' ctl trace e2e nosuch
+}
+
+top_shows_rates()
+{
+	need_driver
+	guest_start calls 'seq 60 | while read -r n; do portal-call echo 0 1; done'
+	ctl --json top --delay 2 e2e >"$work/top"
+	guest_result calls 60
+	at_least "requests per second of echo, times 10" "$(jq '[.vms[0].instances[] |
+		select(.name == "echo").requests * 10 | floor][0]' "$work/top")" 1
+	equal "of slow" "$(jq '.vms[0].instances[] | select(.name == "slow").requests | floor' \
+		"$work/top")" 0
+	says '^  INSTANCE +WORKER +REQ/s' ctl top --count 1 --delay 0.5
+	says '^  echo +running' ctl top --count 1 --delay 0.5 e2e
+	refuses 'no VM named nosuch' ctl top --count 1 nosuch
+}
+
 # With a disk in use, as a reset is.
 guest_reset()
 {
@@ -158,4 +203,6 @@ test_case "guest: CALL range wider than an access" call_range
 test_case "guest: interrupt reaches an idle guest" interrupt_idle
 test_case "guest: 200 interrupts back to back, none lost" interrupts_200
 test_case "guest: rmmod portal_guest and modprobe" reload_driver
+test_case "guest: portalctl trace" trace_instance
+test_case "guest: portalctl top" top_shows_rates
 test_case "guest: system_reset during disk I/O" guest_reset

@@ -20,6 +20,9 @@ release_of()
 release=$(release_of "$kernel")
 guest_release=$(release_of "$guest_kernel")
 make -s all guest-programs
+# for systemd.sh: what an administrator would install
+rm -rf "$out/root"
+make -s install DESTDIR="$(realpath "$out")/root" PREFIX=/usr >/dev/null
 make -s module KVER="$release"
 make -s guest KVER="$guest_release"
 make -s -C selftests/e2e O="$(realpath "$build")"

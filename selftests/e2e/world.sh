@@ -38,6 +38,7 @@ world_config()
 	plugin = echo
 	[instance hello]
 	plugin = hello
+	worker_timeout = 5
 	[instance slow]
 	plugin = slow
 	[instance regs]

@@ -197,7 +197,8 @@ wait $pd 2>/dev/null
 check "workers die with the supervisor" within 5 refused pgrep -f -- "portald --worker"
 check "the guest lives on" guest true
 start_portald; check "a new portald starts over the old socket" test $? -eq 0
-check "and attaches" ctl attach --pid "$pid" -n vm1 -i $all
+check "and goes on with the VM" within 20 is_field disk0 worker running
+check "the guest's disk too" guest "dd if=/dev/vda of=/dev/null bs=64k count=4 iflag=direct"
 check "the VM ends" $g stop
 check "and is detached by itself" within 10 says "no VM is attached" ctl list
 kill -TERM $pd

@@ -539,6 +539,7 @@ void portal_timeout_work(struct work_struct *work);
 
 /* ring.c */
 int portal_ring_alloc(struct portal_queue *queue);
+void portal_ring_header(struct portal_queue *queue);
 void portal_ring_write(struct portal_queue *queue, const struct portal_request *req);
 bool portal_ring_full(const struct portal_queue *queue);
 void portal_ring_head(struct portal_queue *queue);

@@ -337,7 +337,8 @@ enum portal_call_state {
  * @id_node: in portal_vm.ids
  * @vcpu_node: in portal_vcpu.calls of the creator
  * @queue_node: in portal_queue.calls; under portal_queue.lock too
- * @waiter: vCPU that sleeps for it
+ * @waiter: vCPU that sleeps for it, the last one
+ * @shared: other vCPUs may sleep for it too
  * @target: its hook or region, also an identity; not followed after it died
  * @pos: ring position while QUEUED
  */
@@ -360,6 +361,7 @@ struct portal_call {
 	u32 error;
 	u64 value;
 	bool dead;
+	bool shared;
 	struct portal_request req;
 };
 

@@ -3,7 +3,8 @@
 
 VERSION := $(shell cat VERSION)
 KVER ?= $(shell uname -r)
-KDIR ?= $(firstword $(wildcard /lib/modules/$(KVER)/build /usr/src/linux-headers-$(KVER)))
+KDIR ?= $(firstword $(wildcard /lib/modules/$(KVER)/build /usr/src/linux-headers-$(KVER) \
+	$(O)/rig/*/root/lib/modules/$(KVER)/build))
 O ?= build
 O := $(abspath $(O))
 V ?= 0
@@ -16,7 +17,8 @@ MAKEFLAGS += --no-print-directory
 
 .DELETE_ON_ERROR:
 .PHONY: help all module guest guest-programs lib daemon selftests install module_install \
-	guest_install check check-static check-unit check-kernel demo demo-host bench deps clean
+	guest_install check check-static check-unit check-kernel demo demo-host bench deps clean \
+	check-debug debug-kernel
 
 all: lib daemon		## the library, portald and portalctl (make module: the kernel's part)
 
@@ -75,6 +77,13 @@ deps:			## install what building and testing need
 
 check:			## all tests, on both kernels, in the rig
 	@selftests/check.sh
+
+check-debug:		## the kernel tests on a kernel with KASAN, lockdep, kmemleak, ...
+	@selftests/check.sh debug
+
+debug-kernel:		## build that kernel from Debian's source; once
+	@selftests/rig/deps.sh debug
+	@selftests/rig/debug-kernel.sh
 
 check-static check-unit check-kernel:	## one part of it
 	@selftests/check.sh $(@:check-%=%)

@@ -157,7 +157,8 @@ TEST_F_TIMEOUT(many, vms_attached_at_once_32, 120)
 		vcpu_args_set(vcpus[i], 1, (__u64)i);
 		fds[i] = attach(self->dev, vms[i]->fd);
 		ASSERT_LE(0, fds[i]);
-		ASSERT_EQ(0, queue_create(fds[i], &queues[i], (struct portal_queue_create)QUEUE(4)));
+		ASSERT_EQ(0, queue_create(fds[i], &queues[i],
+					  (struct portal_queue_create)QUEUE(4)));
 		ASSERT_LT(0, hook_add(fds[i], (struct portal_hook_add)
 				      HOOK(queues[i].id, SERVICE, SERVICE,
 					   .flags = PORTAL_HOOK_F_RAW,

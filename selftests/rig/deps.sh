@@ -16,6 +16,7 @@ usage()
 	  check   static analysis and the TAP runner              (default)
 	  libkvm  kernel source, for the LIBKVM tests
 	  debug   kernel source and what building a kernel needs
+	  flavours  headers of the cloud and rt kernels
 	  --list  print what is missing and install nothing
 	USAGE
 	exit "${1:-2}"
@@ -31,6 +32,8 @@ declare -A packages=(
 	[libkvm]="build-essential xz-utils linux-source-6.1"
 	[debug]="bc bison build-essential cpio flex kmod libelf-dev libssl-dev
 		linux-source-6.12 xz-utils"
+	[flavours]="@headers-6.1-cloud @headers-6.1-rt @headers-6.12-cloud
+		@headers-6.12-rt"
 )
 
 installed()

@@ -16,9 +16,9 @@ Q := $(if $(filter 0,$(V)),@)
 MAKEFLAGS += --no-print-directory
 
 .DELETE_ON_ERROR:
-.PHONY: help all module guest guest-programs lib daemon selftests install module_install \
-	guest_install check check-static check-unit check-kernel demo demo-host bench deps clean \
-	check-debug debug-kernel
+.PHONY: help all module guest test-modules guest-programs lib daemon selftests install \
+	module_install guest_install check check-static check-unit check-kernel check-debug \
+	check-long check-flavours debug-kernel demo demo-host bench deps clean
 
 all: lib daemon		## the library, portald and portalctl (make module: the kernel's part)
 
@@ -46,6 +46,12 @@ guest:			## portal_guest.ko for KVER
 	@cp -ru uapi $(O)/kmod/$(KVER)-guest/
 	@cp -ru module/guest $(O)/kmod/$(KVER)-guest/module/
 	$(Q)$(call kbuild,$(O)/kmod/$(KVER)-guest/module/guest) modules
+
+test-modules:		## what the kernel tests load beside portal.ko
+	$(need_kdir)
+	@mkdir -p $(O)/kmod/$(KVER)-test
+	@cp -u selftests/livepatch/* $(O)/kmod/$(KVER)-test/
+	$(call kbuild,$(O)/kmod/$(KVER)-test) modules
 
 guest-programs:		## programs for the guest (portal-call)
 	$(Q)$(MAKE) -C selftests/guest O=$(O)/guest
@@ -80,6 +86,12 @@ check:			## all tests, on both kernels, in the rig
 
 check-debug:		## the kernel tests on a kernel with KASAN, lockdep, kmemleak, ...
 	@selftests/check.sh debug
+
+check-long:		## 1000 deaths and long fuzzing, on both kernels
+	@selftests/check.sh long
+
+check-flavours:		## the mock's tests on the cloud and rt kernels
+	@selftests/check.sh flavours
 
 debug-kernel:		## build that kernel from Debian's source; once
 	@selftests/rig/deps.sh debug

@@ -389,9 +389,11 @@ TEST_F(hook, one_id_on_two_vcpus_wakes_both)
 		ASSERT_EQ(0, vcpu_start(&v[i], self->vm, a));
 		ASSERT_TRUE(WAIT_UNTIL(v[i].started && asleep(&v[i])));
 	}
-	/* one takes the answer; the other makes its call anew */
+	/* both take the answer, or one is late and makes its call anew */
 	ASSERT_EQ(0, queue_answer(&self->q, &req, 7));
-	ASSERT_EQ(0, queue_answer(&self->q, &req, 7));
+	ASSERT_TRUE(WAIT_UNTIL((vcpu_done(&v[0]) && vcpu_done(&v[1])) || queue_ready(&self->q)));
+	if (queue_ready(&self->q))
+		ASSERT_EQ(0, queue_answer(&self->q, &req, 7));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, vcpu_join(&v[i]));
 		EXPECT_EQ(7, v[i].a.out_value);

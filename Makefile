@@ -3,7 +3,8 @@
 
 VERSION := $(shell cat VERSION)
 KVER ?= $(shell uname -r)
-KDIR ?= $(firstword $(wildcard /lib/modules/$(KVER)/build /usr/src/linux-headers-$(KVER)))
+KDIR ?= $(firstword $(wildcard /lib/modules/$(KVER)/build /usr/src/linux-headers-$(KVER) \
+	$(O)/rig/*/root/lib/modules/$(KVER)/build))
 O ?= build
 O := $(abspath $(O))
 V ?= 0
@@ -15,8 +16,9 @@ Q := $(if $(filter 0,$(V)),@)
 MAKEFLAGS += --no-print-directory
 
 .DELETE_ON_ERROR:
-.PHONY: help all module guest guest-programs lib daemon selftests install module_install \
-	guest_install check check-static check-unit check-kernel demo demo-host bench deps clean
+.PHONY: help all module guest test-modules guest-programs lib daemon selftests install \
+	module_install guest_install check check-static check-unit check-kernel check-debug \
+	check-long check-flavours debug-kernel demo demo-host bench deps clean
 
 all: lib daemon		## the library, portald and portalctl (make module: the kernel's part)
 
@@ -44,6 +46,12 @@ guest:			## portal_guest.ko for KVER
 	@cp -ru uapi $(O)/kmod/$(KVER)-guest/
 	@cp -ru module/guest $(O)/kmod/$(KVER)-guest/module/
 	$(Q)$(call kbuild,$(O)/kmod/$(KVER)-guest/module/guest) modules
+
+test-modules:		## what the kernel tests load beside portal.ko
+	$(need_kdir)
+	@mkdir -p $(O)/kmod/$(KVER)-test
+	@cp -u selftests/livepatch/* $(O)/kmod/$(KVER)-test/
+	$(call kbuild,$(O)/kmod/$(KVER)-test) modules
 
 guest-programs:		## programs for the guest (portal-call)
 	$(Q)$(MAKE) -C selftests/guest O=$(O)/guest
@@ -75,6 +83,19 @@ deps:			## install what building and testing need
 
 check:			## all tests, on both kernels, in the rig
 	@selftests/check.sh
+
+check-debug:		## the kernel tests on a kernel with KASAN, lockdep, kmemleak, ...
+	@selftests/check.sh debug
+
+check-long:		## 1000 deaths and long fuzzing, on both kernels
+	@selftests/check.sh long
+
+check-flavours:		## the mock's tests on the cloud and rt kernels
+	@selftests/check.sh flavours
+
+debug-kernel:		## build that kernel from Debian's source; once
+	@selftests/rig/deps.sh debug
+	@selftests/rig/debug-kernel.sh
 
 check-static check-unit check-kernel:	## one part of it
 	@selftests/check.sh $(@:check-%=%)

@@ -290,7 +290,7 @@ static int mock_access(struct portal_vm_file *vf, struct portal_mock_access *arg
 		}
 		srcu_read_unlock(&portal_srcu, idx);
 		if (!pv)
-			ret = -ENODEV;
+			ret = READ_ONCE(vm->gone) ? -ENODEV : -ENOMEM;
 		else if (step == PORTAL_RESTART && signal_pending(current))
 			ret = -EINTR;
 		if (ret || step != PORTAL_RESTART)

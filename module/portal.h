@@ -408,7 +408,8 @@ enum portal_call_state {
  * @id_node: in portal_vm.ids
  * @vcpu_node: in portal_vcpu.calls of the creator
  * @queue_node: in portal_queue.calls; under portal_queue.lock too
- * @waiter: vCPU that sleeps for it
+ * @waiter: vCPU that sleeps for it, the last one
+ * @shared: other vCPUs may sleep for it too
  * @patience: when that vCPU has waited enough, 0 if it waits to the end
  * @target: its hook or region, also an identity; not followed after it died,
  *	which no call that is not DONE lives to see
@@ -440,6 +441,7 @@ struct portal_call {
 	u64 value;
 	bool dead;
 	bool replied;
+	bool shared;
 	struct portal_request req;
 };
 
@@ -650,6 +652,7 @@ void portal_timeout_work(struct work_struct *work);
 /* ring.c */
 int portal_ring_alloc(struct portal_queue *queue);
 void portal_ring_free(struct portal_queue *queue);
+void portal_ring_header(struct portal_queue *queue);
 void portal_ring_write(struct portal_queue *queue, const struct portal_request *req,
 		       struct portal_call *call);
 u64 portal_ring_id(const struct portal_queue *queue, u64 pos);

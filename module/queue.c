@@ -134,9 +134,7 @@ static u32 queue_own(struct portal_queue *queue, struct file *file)
 		req = (struct portal_request *)portal_ring_entry(queue, pos);
 		WRITE_ONCE(req->flags, req->flags | PORTAL_REQ_F_REDELIVERED);
 	}
-	/* the old owner may have left anything there */
-	WRITE_ONCE(queue->ring->head, (u32)queue->head);
-	WRITE_ONCE(queue->ring->epoch, queue->epoch);
+	portal_ring_header(queue);
 	qf->epoch = queue->epoch;
 	spin_unlock(&queue->lock);
 
@@ -204,7 +202,6 @@ int portal_queue_ioctl_create(struct portal_vm_file *vf, struct portal_queue_cre
 			       GFP_KERNEL_ACCOUNT);
 	if (!ret) {
 		client->nr_queues++;
-		queue->ring->queue_id = queue->id;
 		queue_own(queue, file);
 		portal_debugfs_queue(queue);
 	}

@@ -180,8 +180,11 @@ bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inp
 
 	spin_lock(&vm->lock);
 	done = call->state == PORTAL_CALL_DONE;
-	if (!done)
+	if (!done) {
+		/* a guest may give one id to two vCPUs; both sleep then */
+		call->shared |= call->waiter && call->waiter != pv;
 		call->waiter = pv;	/* before the answer can come: no lost wake-up */
+	}
 	spin_unlock(&vm->lock);
 	if (done)
 		return true;
@@ -282,7 +285,9 @@ void portal_call_finish(struct portal_call *call, u32 action, u64 value, u32 err
 	/* pairs with the look of an in-place waiter, which takes no lock */
 	smp_store_release(&call->state, PORTAL_CALL_DONE);
 	trace_portal_reply(&call->req, action, value, error);
-	if (call->waiter)
+	if (call->shared)
+		portal_vm_wake_all(vm);
+	else if (call->waiter)
 		vm->ops->wake(call->waiter);
 	if (wq_has_sleeper(&vm->inplace_wq))
 		wake_up_all(&vm->inplace_wq);

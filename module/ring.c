@@ -37,13 +37,32 @@ int portal_ring_alloc(struct portal_queue *queue)
 		kvfree(queue->slots);
 		return -ENOMEM;
 	}
-	ring->magic = PORTAL_RING_MAGIC;
-	ring->version = PORTAL_RING_VERSION;
-	ring->entries = queue->entries;
-	ring->entry_size = sizeof(struct portal_request);
-	ring->entries_off = ENTRIES_OFF;
 	queue->ring = ring;
 	return 0;
+}
+
+/**
+ * portal_ring_header - write all but the entries, for a new owner
+ * @queue: its lock held
+ *
+ * The page is writable to the last owner, who may have left anything there.
+ */
+void portal_ring_header(struct portal_queue *queue)
+{
+	struct portal_ring *ring = queue->ring;
+
+	lockdep_assert_held(&queue->lock);
+	WRITE_ONCE(ring->magic, PORTAL_RING_MAGIC);
+	WRITE_ONCE(ring->version, PORTAL_RING_VERSION);
+	WRITE_ONCE(ring->entries, queue->entries);
+	WRITE_ONCE(ring->entry_size, sizeof(struct portal_request));
+	WRITE_ONCE(ring->entries_off, ENTRIES_OFF);
+	WRITE_ONCE(ring->queue_id, queue->id);
+	WRITE_ONCE(ring->tail, (u32)queue->tail);
+	WRITE_ONCE(ring->flags, queue->ring_flags);
+	WRITE_ONCE(ring->epoch, queue->epoch);
+	WRITE_ONCE(ring->dropped, (u32)queue->nr_dropped);
+	WRITE_ONCE(ring->head, (u32)queue->head);
 }
 
 void portal_ring_free(struct portal_queue *queue)

@@ -3,7 +3,7 @@
 #
 # All tests: static checks, unit tests, and in the rig, for each kernel, the
 # mock, real guests and an unmodified QEMU. Adds up what they count; the last
-# line is the sum. usage: check.sh [static|unit|kernel]...
+# line is the sum. usage: check.sh [static|unit|kernel|debug|flavours|long]...
 set -u
 self=$(cd "$(dirname "$0")" && pwd -P)
 top=$(cd "$self/.." && pwd -P)
@@ -108,6 +108,23 @@ shell_scripts()
 	git ls-files '*.sh' .ci/run
 }
 
+# Each command of the interface by its name: PORTAL_X is row X.
+commands_fuzzed()
+{
+	local name names status=0
+
+	mapfile -t names < <(sed -n \
+		's/^#define PORTAL_\([A-Z_]*\)[ \t]*_IO[A-Z]*(PORTAL_IOC_MAGIC.*/\1/p' \
+		uapi/linux/portal.h uapi/linux/portal_mock.h)
+	for name in "${names[@]}"; do
+		grep -qE "\((PORTAL_)?$name\b|\bPORTAL_$name\b" selftests/fuzz_table.h || {
+			echo "PORTAL_$name is not in selftests/fuzz_table.h"
+			status=1
+		}
+	done
+	return "$status"
+}
+
 static()
 {
 	local k release h
@@ -128,6 +145,7 @@ static()
 			echo '#include \"$h\"' | g++ -Wall -Werror -x c++ -fsyntax-only -"
 	done
 	one "libkvmportal: versions, man pages, nothing changed" sh -c "make -s lib && libportal/check_abi.sh"
+	one "every command is in the fuzzer's table" commands_fuzzed
 	# shellcheck disable=SC2046
 	one "shellcheck" shellcheck -x $(shell_scripts)
 	one "no path of this machine in a file" sh -c "! git grep -nF '$top/' -- ."
@@ -152,10 +170,13 @@ kernel()
 	for k in $kernels; do
 		release=$(release_of "$k") || return
 		one "modules for $release" sh -c "make -s module KVER=$release &&
-			make -s module KVER=$release PORTAL_MOCK=y && make -s guest KVER=$release" || return
+			make -s module KVER=$release PORTAL_MOCK=y &&
+			make -s test-modules KVER=$release && make -s guest KVER=$release" || return
 		title "kernel $release: mock and real guests"
-		suite "selftests on $k" selftests/rig/boot.sh --kernel "$k" --timeout 900 \
-			--log "$logs/console-$k.log" -- selftests/run.sh all
+		suite "selftests on $k" selftests/rig/boot.sh --kernel "$k" --timeout 1500 \
+			--log "$logs/console-$k.log" -- \
+			env "PORTAL_FUZZ_SECONDS=${PORTAL_FUZZ_SECONDS:-40}" \
+			"PORTAL_DEATH_CYCLES=${PORTAL_DEATH_CYCLES:-100}" selftests/run.sh all
 		title "kernel $release: unmodified QEMU"
 		one "guest for $release" selftests/e2e/prepare.sh "$k" || continue
 		e2e "$k"
@@ -164,12 +185,81 @@ kernel()
 	done
 }
 
+# The same programs on a kernel that looks at itself: KASAN, lockdep, kmemleak and
+# more. Twice as slow as the others under emulation.
+debug()
+{
+	local release
+
+	title "debug kernel"
+	selftests/rig/deps.sh debug || return
+	one "debug kernel" selftests/rig/debug-kernel.sh || return
+	release=$(release_of 6.12-debug) || return
+	one "programs for the debug kernel" make -s lib selftests || return
+	one "modules for $release" sh -c "make -s module KVER=$release &&
+		make -s module KVER=$release PORTAL_MOCK=y &&
+		make -s test-modules KVER=$release" || return
+	suite "selftests on the debug kernel" selftests/rig/boot.sh --kernel 6.12-debug \
+		--timeout 3000 --log "$logs/console-debug.log" -- \
+		env "PORTAL_FUZZ_SECONDS=${PORTAL_FUZZ_SECONDS:-60}" selftests/run.sh all
+}
+
+# What else Debian makes of the two kernels. The cloud ones cannot mount L0's root:
+# there the mock's tests are in the initramfs.
+flavours()
+{
+	local series k release
+
+	title "cloud and rt kernels"
+	selftests/rig/deps.sh flavours || return
+	one "test programs build" make -s selftests || return
+	for series in $kernels; do
+		for k in "$series-rt" "$series-cloud"; do
+			release=$(release_of "$k") || continue
+			one "portal.ko with the mock for $release, W=1" \
+				kernel_quiet module KVER="$release" PORTAL_MOCK=y KBUILD_EXTRA=W=1 ||
+				continue
+			case $k in
+			*-rt)
+				suite "selftests on $k" selftests/rig/boot.sh --kernel "$k" \
+					--timeout 900 --log "$logs/console-$k.log" -- \
+					selftests/run.sh mock
+				;;
+			*)
+				suite "selftests on $k" selftests/rig/ramboot.sh "$k"
+				;;
+			esac
+		done
+	done
+}
+
+# Deaths in a thousand orders, on each kernel.
+long()
+{
+	local k release
+
+	title "long tests"
+	one "test programs build" make -s lib selftests || return
+	for k in $kernels; do
+		release=$(release_of "$k") || continue
+		one "modules for $release" sh -c "make -s module KVER=$release &&
+			make -s module KVER=$release PORTAL_MOCK=y" || continue
+		set -- selftests/rig/boot.sh --kernel "$k" --timeout 7200 \
+			--log "$logs/console-long-$k.log" -- \
+			env PORTAL_DEATH_CYCLES=1000 PORTAL_FUZZ_SECONDS=600 \
+			PORTAL_PROGRAM_TIMEOUT=3600 selftests/run.sh
+		suite "1000 deaths and long fuzzing on $k" "$@" mock death_test fuzz_ops_test \
+			fuzz_ring_test
+		suite "1000 deaths of real VMs on $k" "$@" kvm kvm/death_test
+	done
+}
+
 [ $# -gt 0 ] || set -- static unit kernel
 selftests/rig/deps.sh build rig check libkvm || exit 1
 for part; do
 	case $part in
-	static | unit | kernel) "$part" ;;
-	*) echo "usage: check.sh [static|unit|kernel]..." >&2; exit 2 ;;
+	static | unit | kernel | debug | flavours | long) "$part" ;;
+	*) echo "usage: check.sh [static|unit|kernel|debug|flavours|long]..." >&2; exit 2 ;;
 	esac
 done
 echo

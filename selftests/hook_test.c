@@ -359,6 +359,47 @@ TEST_F(hook, another_id_is_another_call)
 	EXPECT_EQ(11, v.a.out_value);
 }
 
+/* asleep: the thread of @v is in its wait. */
+static bool asleep(const struct vcpu *v)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat",
+		 __atomic_load_n(&v->started, __ATOMIC_ACQUIRE));
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	fclose(file);
+	return state == 'S';
+}
+
+TEST_F(hook, one_id_on_two_vcpus_wakes_both)
+{
+	struct portal_mock_access a = mock_hc(MOCK_HC, 5, 1);
+	struct portal_request req;
+	struct vcpu v[2] = { };
+	int i;
+
+	ASSERT_LT(0, ADD(.timeout_ns = 600 * NSEC_PER_SEC));
+	for (i = 0; i < 2; i++) {
+		a.vcpu = i;
+		ASSERT_EQ(0, vcpu_start(&v[i], self->vm, a));
+		ASSERT_TRUE(WAIT_UNTIL(v[i].started && asleep(&v[i])));
+	}
+	/* both take the answer, or one is late and makes its call anew */
+	ASSERT_EQ(0, queue_answer(&self->q, &req, 7));
+	ASSERT_TRUE(WAIT_UNTIL((vcpu_done(&v[0]) && vcpu_done(&v[1])) || queue_ready(&self->q)));
+	if (queue_ready(&self->q))
+		ASSERT_EQ(0, queue_answer(&self->q, &req, 7));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, vcpu_join(&v[i]));
+		EXPECT_EQ(7, v[i].a.out_value);
+	}
+}
+
 TEST_F(hook, forgotten_calls_are_bounded)
 {
 	struct portal_info info = { .size = sizeof(info) };

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -134,6 +135,28 @@ static inline int portal_id(int vm, unsigned long cmd, __u32 id)
 	struct portal_id arg = { .size = sizeof(arg), .id = id };
 
 	return portal_ioctl(vm, cmd, &arg);
+}
+
+/* How many VMs are attached; those of dead processes are soon none. */
+static inline __u32 portal_vms(int dev)
+{
+	struct portal_info info = { .size = sizeof(info) };
+
+	return portal_ioctl(dev, PORTAL_GET_INFO, &info) ? -1U : info.out_vms;
+}
+
+/* References to the module: what "lsmod" calls Used by; -1 if nobody knows. */
+static inline int portal_users(void)
+{
+	FILE *file = fopen("/sys/module/portal/refcnt", "r");
+	int users = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%d", &users) != 1)
+		users = -1;
+	fclose(file);
+	return users;
 }
 
 /* portal_vm_dup: a VM fd with fewer rights, or -errno. */

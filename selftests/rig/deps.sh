@@ -15,6 +15,8 @@ usage()
 	  rig     QEMU and what the initramfs images are made of  (default)
 	  check   static analysis and the TAP runner              (default)
 	  libkvm  kernel source, for the LIBKVM tests
+	  debug   kernel source and what building a kernel needs
+	  flavours  headers of the cloud and rt kernels
 	  --list  print what is missing and install nothing
 	USAGE
 	exit "${1:-2}"
@@ -28,6 +30,10 @@ declare -A packages=(
 		util-linux xz-utils zstd"
 	[check]="perl shellcheck sparse"
 	[libkvm]="build-essential xz-utils linux-source-6.1"
+	[debug]="bc bison build-essential cpio flex kmod libelf-dev libssl-dev
+		linux-source-6.12 xz-utils"
+	[flavours]="@headers-6.1-cloud @headers-6.1-rt @headers-6.12-cloud
+		@headers-6.12-rt"
 )
 
 installed()

@@ -30,6 +30,9 @@ case $# in
 *) usage ;;
 esac
 [[ $name =~ ^[0-9]+\.[0-9]+(-[a-z]+)?$ ]] || usage
+# built, not fetched
+[[ $name != *-debug || -s $rig_dir/$name/release ]] ||
+	die "$name is not there: make debug-kernel"
 
 # Two boots may start at once; only one of them downloads.
 exec 9>"$rig_dir/.$name.lock"

@@ -579,7 +579,7 @@ void portal_bells_drop(struct portal_queue *queue, const struct portal_region *r
 void portal_request_init(struct portal_request *req, struct portal_vcpu *pv,
 			 const struct portal_target *t, u32 kind);
 struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_target *t,
-				    const struct portal_request *key, u64 rip);
+				    const struct portal_request *key, u64 rip, bool evict);
 bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inplace);
 bool portal_call_try(struct portal_vcpu *pv, struct portal_call *call, bool *again);
 void portal_call_retire(struct portal_vm *vm, struct portal_call *call);

@@ -572,7 +572,7 @@ struct portal_region *portal_region_find(struct portal_vm *vm, u32 bus, u64 addr
 /* doorbell.c */
 void portal_doorbell_ring(struct portal_vcpu *pv, struct portal_region *region,
 			  struct portal_request *req);
-void portal_bells_refill(struct portal_queue *queue, bool (*have_room)(struct portal_queue *, u32));
+void portal_bells_refill(struct portal_queue *queue);
 void portal_bells_drop(struct portal_queue *queue, const struct portal_region *region);
 
 /* request.c */
@@ -612,6 +612,7 @@ void portal_queue_orphan(struct portal_queue *queue, u32 epoch);
 int portal_queue_check(struct portal_queue_file *qf);
 
 /* post.c */
+bool portal_queue_has_room(struct portal_queue *queue, u32 flag);
 int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u64 *pos);
 int portal_queue_call(struct portal_queue *queue, struct portal_call *call);
 void portal_queue_consumed(struct portal_queue *queue);

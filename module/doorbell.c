@@ -59,15 +59,14 @@ static bool bell_waits(struct portal_queue *queue, const struct portal_request *
 /**
  * portal_bells_refill - doorbells that wait enter the ring
  * @queue: the queue, its lock held
- * @have_room: says whether there is
  */
-void portal_bells_refill(struct portal_queue *queue, bool (*have_room)(struct portal_queue *, u32))
+void portal_bells_refill(struct portal_queue *queue)
 {
 	struct portal_bell *bell, *tmp;
 
 	lockdep_assert_held(&queue->lock);
 	list_for_each_entry_safe(bell, tmp, &queue->bells, node) {
-		if (!have_room(queue, PORTAL_RING_F_OVERFLOW))
+		if (!portal_queue_has_room(queue, PORTAL_RING_F_OVERFLOW))
 			break;
 		portal_ring_write(queue, &bell->req, NULL);
 		bell_del(queue, bell);

@@ -126,13 +126,14 @@ enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercal
 		return post(pv, hook, &req, hc);
 	}
 
-	call = portal_call_get(pv, &hook->t, &req, 0);
-	if (IS_ERR(call)) {
-		hc->value = PTR_ERR(call) == -ENOMEM ? -PORTAL_ENOMEM : -PORTAL_ENODEV;
-		return PORTAL_RETIRE;
-	}
 	/* a RAW hook serves guests that may know nothing of us */
 	eagain = READ_ONCE(vm->eagain) && !(hook->flags & PORTAL_HOOK_F_RAW);
+	call = portal_call_get(pv, &hook->t, &req, 0, !eagain);
+	if (IS_ERR(call)) {
+		hc->value = PTR_ERR(call) == -ENOMEM ? -PORTAL_ENOMEM :
+			    PTR_ERR(call) == -EAGAIN ? -PORTAL_EAGAIN : -PORTAL_ENODEV;
+		return PORTAL_RETIRE;
+	}
 	/* from here on @hook may be gone, @call is ours */
 	if (!(eagain ? portal_call_try(pv, call, &again) : portal_call_wait(pv, call, false))) {
 		portal_call_put(call);

@@ -105,7 +105,7 @@ static enum portal_step call_before(struct portal_vcpu *pv, struct portal_region
 	bool done;
 
 	call_key(&req, pv, region, offset);
-	call = portal_call_get(pv, &region->t, &req, pv->vm->ops->rip(pv));
+	call = portal_call_get(pv, &region->t, &req, pv->vm->ops->rip(pv), true);
 	if (IS_ERR(call))
 		return PORTAL_RETIRE;	/* read() gives all ones */
 	done = portal_call_wait(pv, call, false);
@@ -138,7 +138,7 @@ static int call_read(struct portal_vcpu *pv, struct portal_region *region, u32 o
 
 	memset(val, 0xff, len);
 	call_key(&req, pv, region, offset);
-	call = portal_call_get(pv, &region->t, &req, vm->ops->rip(pv));
+	call = portal_call_get(pv, &region->t, &req, vm->ops->rip(pv), true);
 	if (IS_ERR(call))
 		return 0;
 	if (portal_call_wait(pv, call, true)) {

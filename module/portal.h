@@ -629,14 +629,14 @@ struct portal_region *portal_region_find(struct portal_vm *vm, u32 bus, u64 addr
 /* doorbell.c */
 void portal_doorbell_ring(struct portal_vcpu *pv, struct portal_region *region,
 			  struct portal_request *req);
-void portal_bells_refill(struct portal_queue *queue, bool (*have_room)(struct portal_queue *, u32));
+void portal_bells_refill(struct portal_queue *queue);
 void portal_bells_drop(struct portal_queue *queue, const struct portal_region *region);
 
 /* request.c */
 void portal_request_init(struct portal_request *req, struct portal_vcpu *pv,
 			 const struct portal_target *t, u32 kind);
 struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target *t,
-				    const struct portal_request *key, u64 rip);
+				    const struct portal_request *key, u64 rip, bool evict);
 bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inplace);
 bool portal_call_try(struct portal_vcpu *pv, struct portal_call *call, bool *again);
 void portal_call_retire(struct portal_vm *vm, struct portal_call *call);
@@ -675,6 +675,7 @@ void portal_queue_orphan(struct portal_queue *queue, u32 epoch);
 int portal_queue_check(struct portal_queue_file *qf);
 
 /* post.c */
+bool portal_queue_has_room(struct portal_queue *queue, u32 flag);
 int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u64 *pos);
 int portal_queue_call(struct portal_queue *queue, struct portal_call *call);
 void portal_queue_consumed(struct portal_queue *queue);

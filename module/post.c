@@ -29,8 +29,12 @@ static void wake_owner(struct portal_queue *queue)
 	}
 }
 
-/* Room for one more? If not, ask the owner to say when it moves on. */
-static bool have_room(struct portal_queue *queue, u32 flag)
+/**
+ * portal_queue_has_room - for one more?
+ * @queue: the queue, its lock held
+ * @flag: PORTAL_RING_F_*, by which the owner is asked to say when it moves on
+ */
+bool portal_queue_has_room(struct portal_queue *queue, u32 flag)
 {
 	if (!portal_ring_full(queue))
 		return true;
@@ -68,7 +72,7 @@ int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u6
 		goto out_unlock;
 	ret = -EAGAIN;
 	/* calls that wait for room came before */
-	if (queue->backlog || !have_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
+	if (queue->backlog || !portal_queue_has_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
 		*pos = max_t(s64, queue->head + 1, queue->tail + 1 - queue->entries);
 		goto out_unlock;
 	}
@@ -114,7 +118,7 @@ int portal_queue_call(struct portal_queue *queue, struct portal_call *call)
 	if (queue->dead || queue->failed)
 		goto out_unlock;
 	list_add_tail(&call->queue_node, &queue->calls);
-	if (!queue->backlog && have_room(queue, PORTAL_RING_F_OVERFLOW)) {
+	if (!queue->backlog && portal_queue_has_room(queue, PORTAL_RING_F_OVERFLOW)) {
 		call->pos = queue->tail;
 		call->state = PORTAL_CALL_QUEUED;
 		portal_ring_write(queue, &call->req, call);
@@ -136,11 +140,11 @@ static void refill(struct portal_queue *queue)
 
 	spin_lock(&vm->lock);
 	spin_lock(&queue->lock);
-	portal_bells_refill(queue, have_room);
+	portal_bells_refill(queue);
 	list_for_each_entry(call, &queue->calls, queue_node) {
 		if (call->state != PORTAL_CALL_NEW)
 			continue;
-		if (!have_room(queue, PORTAL_RING_F_OVERFLOW))
+		if (!portal_queue_has_room(queue, PORTAL_RING_F_OVERFLOW))
 			break;
 		call->pos = queue->tail;
 		call->state = PORTAL_CALL_QUEUED;

@@ -76,21 +76,28 @@ static void call_unlink(struct portal_vm *vm, struct portal_call *call)
 
 /*
  * A guest that gives up calls (rebooted without HELLO, killed a thread) must
- * not use up the table: the oldest answered one goes, else the oldest.
+ * not use up the table: the oldest answered one goes, else the oldest. One that
+ * can be told to come again may have that many under way: of those only goes
+ * what nobody has come for in PORTAL_SYNC_NS.
  */
-static void call_make_room(struct portal_vm *vm, struct portal_vcpu *pv)
+static bool call_make_room(struct portal_vm *vm, struct portal_vcpu *pv, bool evict)
 {
 	struct portal_call *call, *victim = NULL;
+	u64 now = ktime_get_ns();
 
 	lockdep_assert_held(&vm->lock);
 	if (pv->nr_calls < PORTAL_MAX_CALLS)
-		return;
+		return true;
 	list_for_each_entry(call, &pv->calls, vcpu_node)
-		if (call->state == PORTAL_CALL_DONE) {
+		if (call->state == PORTAL_CALL_DONE && (evict || call->deadline < now)) {
 			victim = call;
 			break;
 		}
-	call_unlink(vm, victim ?: list_first_entry(&pv->calls, struct portal_call, vcpu_node));
+	if (!victim && evict)
+		victim = list_first_entry(&pv->calls, struct portal_call, vcpu_node);
+	if (victim)
+		call_unlink(vm, victim);
+	return victim;
 }
 
 /**
@@ -100,12 +107,14 @@ static void call_make_room(struct portal_vm *vm, struct portal_vcpu *pv)
  * @key: the request to make, which is also what to look for
  * @rip: where the instruction is, if it has no call id: one in an interrupt
  *	handler that interrupted it is another one
+ * @evict: with too many of them, an older one goes
  *
  * Context: the vCPU's thread, in portal_srcu.
- * Return: a referenced call, or an ERR_PTR: -ENOMEM, -ENODEV (@t is going).
+ * Return: a referenced call, or an ERR_PTR: -ENOMEM, -ENODEV (@t is going),
+ * -EAGAIN (too many).
  */
 struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target *t,
-				    const struct portal_request *key, u64 rip)
+				    const struct portal_request *key, u64 rip, bool evict)
 {
 	struct portal_vm *vm = pv->vm;
 	struct portal_call *call, *new;
@@ -138,13 +147,17 @@ struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target
 	trace_portal_hook(&new->req);
 
 	spin_lock(&vm->lock);
-	if (READ_ONCE(t->dead) || READ_ONCE(vm->gone)) {
+	ret = 0;
+	if (READ_ONCE(t->dead) || READ_ONCE(vm->gone))
+		ret = -ENODEV;
+	else if (!call_make_room(vm, pv, evict))
+		ret = -EAGAIN;
+	if (ret) {
 		spin_unlock(&vm->lock);
 		portal_queue_put(new->queue);
 		kfree(new);
-		return ERR_PTR(-ENODEV);
+		return ERR_PTR(ret);
 	}
-	call_make_room(vm, pv);
 	hash_add(vm->calls, &new->node, call_hash(key));
 	hash_add(vm->ids, &new->id_node, new->req.id);
 	list_add_tail(&new->vcpu_node, &pv->calls);

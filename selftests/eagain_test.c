@@ -112,6 +112,42 @@ TEST_F(eagain, ends_by_the_time_out_too)
 	EXPECT_EQ(1, portal_vm_info(self->vm).out_timeouts);
 }
 
+/* More than the table holds: the rest comes again, and none is asked twice. */
+TEST_F(eagain, too_many_at_once_are_put_off)
+{
+	struct portal_mock_access a[65];
+	struct portal_request req;
+	__u32 max = 64;
+	int i;
+
+	ASSERT_LT(0, hook_add(self->vm, (struct portal_hook_add)
+			      HOOK(self->q.id, SERVICE, SERVICE,
+				   .timeout_ns = 600 * NSEC_PER_SEC)));
+	ASSERT_LT(0, hello(self, PORTAL_GUEST_F_EAGAIN));
+	for (i = 0; i <= max; i++) {
+		a[i] = mock_hc(SERVICE, 1 + i, i);
+		ASSERT_EQ(0, mock_run(self->vm, &a[i]));
+		EXPECT_EQ(-PORTAL_EAGAIN, (__s64)a[i].out_value);
+	}
+	EXPECT_EQ(max, queue_ready(&self->q));
+	EXPECT_EQ(max, portal_vm_info(self->vm).out_calls);
+	/* also answers that nobody took yet are kept */
+	for (i = 0; i < max; i++)
+		ASSERT_EQ(0, queue_answer(&self->q, &req, 1000 + i));
+	ASSERT_EQ(0, mock_run(self->vm, &a[max]));
+	EXPECT_EQ(-PORTAL_EAGAIN, (__s64)a[max].out_value);
+	for (i = 0; i < max; i++) {
+		ASSERT_EQ(0, mock_run(self->vm, &a[i]));
+		EXPECT_EQ(1000 + i, a[i].out_value);
+	}
+	ASSERT_EQ(0, mock_run(self->vm, &a[max]));
+	ASSERT_EQ(0, queue_answer(&self->q, &req, 7));
+	EXPECT_EQ(1 + max, req.call_id);
+	ASSERT_EQ(0, mock_run(self->vm, &a[max]));
+	EXPECT_EQ(7, a[max].out_value);
+	EXPECT_EQ(1 + max, portal_vm_info(self->vm).out_calls);
+}
+
 static void nothing(int sig)
 {
 }

@@ -88,18 +88,6 @@ enum portal_gate {
 	PORTAL_GATE_NR,
 };
 
-struct portal_stats {
-	atomic64_t hellos;
-	atomic64_t hypercalls;
-	atomic64_t calls;
-	atomic64_t posted;
-	atomic64_t restarts;
-	atomic64_t timeouts;
-	atomic64_t dropped;
-	atomic64_t shadow_reads;
-	atomic64_t wakeups;
-};
-
 /**
  * struct portal_vm_ops - what a VM must be able to do; KVM or the mock
  * @park: sleep until woken, a guest interrupt or a signal; may return early

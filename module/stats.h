@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * stats.h - histograms, and the counters of hooks and regions
+ * stats.h - counters and histograms
  *
  * A histogram is written under a lock that its writer holds anyway, or by one
  * thread only; who reads it without may see a count without its sum.
@@ -23,6 +23,19 @@
 struct portal_hist {
 	u64 nr[PORTAL_HIST_BUCKETS];
 	u64 sum;
+};
+
+/* Of a VM. */
+struct portal_stats {
+	atomic64_t hellos;
+	atomic64_t hypercalls;
+	atomic64_t calls;
+	atomic64_t posted;
+	atomic64_t restarts;
+	atomic64_t timeouts;
+	atomic64_t dropped;
+	atomic64_t shadow_reads;
+	atomic64_t wakeups;
 };
 
 /**

@@ -363,9 +363,13 @@ out_unlock:
  */
 void portal_gate_exit(void)
 {
+	unsigned int i;
+
 	cancel_delayed_work_sync(&gates_linger);
 	mutex_lock(&gates_mutex);
 	gates_unregister();
+	for (i = 0; i < ARRAY_SIZE(gates); i++)
+		ftrace_free_filter(&gates[i].ops);
 	mutex_unlock(&gates_mutex);
 	while (atomic_read(&foreign))
 		msleep(20);	/* KVM's own code, which ends by itself or by a signal */

@@ -37,7 +37,7 @@ static void *runner_main(void *arg)
 		}
 		switch (get_ucall(r->vcpu, &uc)) {
 		case UCALL_SYNC:
-			r->value = uc.args[1];
+			r->value = uc.args[0];
 			break;
 		case UCALL_DONE:
 			__atomic_store_n(&r->ended, 1, __ATOMIC_RELEASE);

@@ -38,7 +38,7 @@ static void *runner_main(void *arg)
 		if (__vcpu_run(r->vcpu))
 			continue;
 		get_ucall(r->vcpu, &uc);
-		r->value = uc.args[1];
+		r->value = uc.args[0];
 		r->wrong++;
 	}
 	return NULL;

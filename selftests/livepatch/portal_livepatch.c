@@ -2,7 +2,8 @@
 /*
  * portal_livepatch - a live patch that sits on kvm_emulate_hypercall()
  *
- * Nobody calls it meanwhile: the test only looks who gets the function.
+ * A guest that calls meanwhile does so until the patch is gone: the test only
+ * looks who gets the function.
  */
 #include <linux/livepatch.h>
 #include <linux/module.h>
@@ -11,7 +12,7 @@ struct kvm_vcpu;
 
 static int patched_emulate_hypercall(struct kvm_vcpu *vcpu)
 {
-	return -EIO;
+	return 1;	/* into the guest again, which calls again */
 }
 
 static struct klp_func funcs[] = {

@@ -144,7 +144,7 @@ no_leaks()
 	echo scan >"$kmemleak" && echo scan >"$kmemleak" || return
 	ours=$(awk '/^unreferenced/ { if (hit) printf "%s", text; text = ""; hit = 0 }
 		{ text = text $0 "\n" }
-		/\[portal\]|\] 0x/ { hit = 1 }
+		/\[portal\]|^ +0x[0-9a-f]+$/ { hit = 1 }
 		END { if (hit) printf "%s", text }' "$kmemleak")
 	[ -n "$ours" ] || return 0
 	echo "memory is lost:"

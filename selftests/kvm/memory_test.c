@@ -362,6 +362,7 @@ struct mover {
 	struct guest *g;
 	char *at[2];
 	int moves;
+	int looks;	/* of the other thread */
 	int stop;
 	int failed;
 };
@@ -371,11 +372,16 @@ static void *move_main(void *arg)
 	struct mover *m = arg;
 
 	while (!__atomic_load_n(&m->stop, __ATOMIC_ACQUIRE)) {
-		int to = __atomic_add_fetch(&m->moves, 1, __ATOMIC_ACQ_REL) % 2;
+		int to = __atomic_add_fetch(&m->moves, 1, __ATOMIC_ACQ_REL) % 2, looks;
 
 		if (slot_set(m->g, NULL, 0, 0) ||
 		    slot_set(m->g, m->at[to], EXTRA_PAGES * PAGE, 0))
 			m->failed++;
+		/* until somebody has begun to look, and ended */
+		looks = __atomic_load_n(&m->looks, __ATOMIC_ACQUIRE);
+		while (__atomic_load_n(&m->looks, __ATOMIC_ACQUIRE) - looks < 2 &&
+		       !__atomic_load_n(&m->stop, __ATOMIC_ACQUIRE))
+			sched_yield();
 	}
 	return NULL;
 }
@@ -410,6 +416,7 @@ TEST_F(memory, windows_come_and_go_while_slots_change)
 			wrong += c != 'a' && c != 'b';
 			seen[c == 'b']++;
 		}
+		__atomic_add_fetch(&m.looks, 1, __ATOMIC_ACQ_REL);
 		if (i % 8)
 			continue;
 		/* ENOENT just now, perhaps */

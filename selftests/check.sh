@@ -177,6 +177,8 @@ kernel()
 			--log "$logs/console-$k.log" -- \
 			env "PORTAL_FUZZ_SECONDS=${PORTAL_FUZZ_SECONDS:-40}" \
 			"PORTAL_DEATH_CYCLES=${PORTAL_DEATH_CYCLES:-100}" selftests/run.sh all
+		suite "patched text on $k" selftests/rig/boot.sh --kernel "$k" --one-thread \
+			--timeout 900 --log "$logs/console-patch-$k.log" -- selftests/run.sh patch
 		title "kernel $release: unmodified QEMU"
 		one "guest for $release" selftests/e2e/prepare.sh "$k" || continue
 		e2e "$k"

@@ -21,6 +21,8 @@ usage()
 	  --cpus N        CPUs of L1 (default 2)
 	  --mem SIZE      memory of L1 (default 3G)
 	  --icount        count instructions instead of time (slow)
+	  --one-thread    emulate all CPUs in one thread: slower, but code that
+	                  one CPU patches is never run stale by another
 	  --timeout S     give up after S seconds (default 600; 0: never)
 	  --log FILE      copy the output to FILE and the kernel log to
 	                  FILE.kernel
@@ -33,7 +35,7 @@ usage()
 	exit "${1:-$rig_failed}"
 }
 
-kernel=6.12 cpus=2 mem=3G icount='' limit=600 log='' shell='' append=''
+kernel=6.12 cpus=2 mem=3G icount='' thread=multi limit=600 log='' shell='' append=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel | --cpus | --mem | --timeout | --log | --append)
@@ -48,6 +50,7 @@ while [ $# -gt 0 ]; do
 	--log) log=$2; shift ;;
 	--append) append=$2; shift ;;
 	--icount) icount=1 ;;
+	--one-thread) thread=single ;;
 	--shell) shell=1 ;;
 	--) shift; break ;;
 	-h | --help) usage 0 ;;
@@ -98,7 +101,7 @@ if [ -z "$accel" ]; then
 fi
 case $accel in
 kvm) machine=(-accel kvm -cpu host) ;;
-tcg) machine=(-accel "tcg,thread=multi" -cpu max) ;;
+tcg) machine=(-accel "tcg,thread=$thread" -cpu max) ;;
 *) die "PORTAL_RIG_ACCEL is neither tcg nor kvm: $accel" ;;
 esac
 if [ -n "$icount" ]; then

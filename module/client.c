@@ -55,13 +55,23 @@ void portal_client_shutdown(struct portal_client *client)
 	if (READ_ONCE(client->vm->gone))
 		portal_queue_lifecycle(client, PORTAL_LIFE_VM_GONE, 0, 0);
 	client->dead = true;
+	/* each step for all at once: how many there are costs no grace period */
+	xa_for_each(&client->regions, i, region)
+		portal_region_unlink(region);
+	xa_for_each(&client->hooks, i, hook)
+		portal_hook_unlink(hook);
+	synchronize_srcu(&portal_srcu);
+	xa_for_each(&client->regions, i, region)
+		portal_region_off_bus(region);
+	if (client->nr_regions)
+		synchronize_srcu(&portal_srcu);
 	xa_for_each(&client->regions, i, region) {
 		xa_erase(&client->regions, i);
-		portal_region_remove(region);
+		portal_region_free(region);
 	}
 	xa_for_each(&client->hooks, i, hook) {
 		xa_erase(&client->hooks, i);
-		portal_hook_remove(hook);
+		portal_hook_free(hook);
 	}
 	xa_for_each(&client->queues, i, queue) {
 		xa_erase(&client->queues, i);
@@ -289,5 +299,9 @@ int portal_vm_ioctl_info(struct portal_vm_file *vf, struct portal_vm_info *arg)
 	arg->out_dropped = atomic64_read(&s->dropped);
 	arg->out_shadow_reads = atomic64_read(&s->shadow_reads);
 	arg->out_wakeups = atomic64_read(&s->wakeups);
+	arg->out_filtered = atomic64_read(&s->filtered);
+	arg->out_merged = atomic64_read(&s->merged);
+	arg->out_held = atomic64_read(&s->held);
+	arg->out_limited = atomic64_read(&s->limited);
 	return 0;
 }

@@ -51,12 +51,24 @@ static enum portal_step hello(struct portal_vcpu *pv, struct portal_hypercall *h
 static enum portal_step post(struct portal_vcpu *pv, struct portal_hook *hook,
 			     struct portal_request *req, struct portal_hypercall *hc)
 {
+	struct portal_queue *queue = portal_target_route_of(&hook->t, pv)->queue;
 	struct portal_stats *s = &pv->vm->stats;
-	struct portal_queue *queue = hook->t.queue;
+	enum portal_step step = PORTAL_RETIRE;
+	u32 id = hook->t.id;
 	u64 pos;
 	int ret;
 
-	ret = portal_queue_post(queue, req, &pos);
+	/* who comes back from waiting for room has been let in */
+	if (pv->wait_key != hook)
+		step = portal_rate_admit(pv, &hook->t, false, false);
+	if (step == PORTAL_RESTART)
+		return step;
+	if (step == PORTAL_PASS)
+		ret = -EBUSY;
+	else if (hook->t.policy == PORTAL_POLICY_COALESCE)
+		ret = portal_merge_post(&hook->t, queue, req, &pos);
+	else
+		ret = portal_queue_post(queue, req, &pos);
 	if (ret == -EAGAIN && hook->t.policy == PORTAL_POLICY_BLOCK) {
 		/*
 		 * pos: where head must be for the ring to have room. @hook may
@@ -64,20 +76,43 @@ static enum portal_step post(struct portal_vcpu *pv, struct portal_hook *hook,
 		 */
 		kref_get(&queue->ref);
 		portal_queue_consumed(queue);	/* calls in line may have room now */
-		if (!portal_fence_wait(pv, &hook->t, pos, hook, false)) {
+		if (!portal_fence_wait(pv, &hook->t, queue, pos, hook, false)) {
 			portal_queue_put(queue);
 			return PORTAL_RESTART;
 		}
 		ret = portal_queue_post(queue, req, &pos);
-		if (ret)
-			portal_queue_drop(queue);
+		hook = hook_match(pv->vm, hc->nr);
+		if (hook && hook->t.id != id)
+			hook = NULL;
+		if (ret && !hook)
+			portal_queue_drop(queue, 1);
 		portal_queue_put(queue);
-	} else if (ret) {
-		portal_queue_drop(queue);
+		queue = hook ? queue : NULL;
 	}
-	if (!ret)
+	if (hook) {
+		atomic64_inc(&hook->t.stats.hits);
+		if (ret < 0)
+			portal_target_drop(&hook->t, queue);
+		else
+			atomic64_inc(&hook->t.stats.posted);
+	}
+	if (ret >= 0)
 		atomic64_inc(&s->posted);
-	hc->value = ret ? -PORTAL_EBUSY : 0;
+	atomic64_inc(&s->hypercalls);
+	hc->value = ret < 0 ? -PORTAL_EBUSY : 0;
+	return PORTAL_RETIRE;
+}
+
+static enum portal_step answer(struct portal_hypercall *hc, u32 action, u64 value, u32 error)
+{
+	switch (action) {
+	case PORTAL_ACTION_VALUE:
+		hc->value = value;
+		return PORTAL_RETIRE;
+	case PORTAL_ACTION_PASS:
+		return PORTAL_PASS;
+	}
+	hc->value = -(s64)(error ?: PORTAL_EIO);
 	return PORTAL_RETIRE;
 }
 
@@ -94,9 +129,11 @@ enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercal
 {
 	struct portal_vm *vm = pv->vm;
 	struct portal_request req;
+	struct portal_rule *rule;
 	struct portal_call *call;
 	struct portal_hook *hook;
 	enum portal_step step;
+	u32 action;
 
 	if (READ_ONCE(vm->gone))
 		return PORTAL_PASS;
@@ -115,12 +152,22 @@ enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercal
 	memcpy(req.data, hc->args, sizeof(req.data));
 	if (hc->cpl)
 		req.flags |= PORTAL_REQ_F_USER;
-	if (hook->flags & PORTAL_HOOK_F_POSTED) {
+	rule = portal_filter_find(&hook->t, false, 0, 0, req.data, NULL);
+	action = portal_filter_apply(&hook->t, rule);
+	if (action != PORTAL_FILTER_DELIVER) {
 		atomic64_inc(&vm->stats.hypercalls);
-		return post(pv, hook, &req, hc);
+		atomic64_inc(&hook->t.stats.hits);
+		hc->value = rule->f.value;	/* 0 of one that is ignored */
+		return action == PORTAL_FILTER_PASS ? PORTAL_PASS : PORTAL_RETIRE;
 	}
+	if (hook->flags & PORTAL_HOOK_F_POSTED)
+		return post(pv, hook, &req, hc);
 
-	call = portal_call_get(pv, &hook->t, &req);
+	call = portal_call_get(pv, &hook->t, &req, false);
+	if (call == ERR_PTR(-EAGAIN))
+		return PORTAL_RESTART;
+	if (call == ERR_PTR(-ETIME))
+		return answer(hc, hook->t.on_timeout, hook->t.timeout_value, PORTAL_ETIME);
 	if (IS_ERR(call)) {
 		hc->value = PTR_ERR(call) == -ENOMEM ? -PORTAL_ENOMEM : -PORTAL_ENODEV;
 		return PORTAL_RETIRE;
@@ -130,17 +177,7 @@ enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercal
 		portal_call_put(call);
 		return PORTAL_RESTART;
 	}
-	step = PORTAL_RETIRE;
-	switch (call->action) {
-	case PORTAL_ACTION_VALUE:
-		hc->value = call->value;
-		break;
-	case PORTAL_ACTION_PASS:
-		step = PORTAL_PASS;
-		break;
-	default:
-		hc->value = -(s64)(call->error ?: PORTAL_EIO);
-	}
+	step = answer(hc, call->action, call->value, call->error);
 	portal_call_retire(vm, call);
 	portal_call_put(call);
 	return step;

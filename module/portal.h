@@ -61,6 +61,11 @@ struct portal_vm;
 #define PORTAL_MAX_TIMEOUT_NS	(3600ULL * NSEC_PER_SEC)
 #define PORTAL_TIMEOUT_NS	(5ULL * NSEC_PER_SEC)
 #define PORTAL_HOLD_NS		(10ULL * NSEC_PER_SEC)
+#define PORTAL_MAX_FILTERS	16
+#define PORTAL_MAX_ROUTES	64
+#define PORTAL_MAX_RATE		NSEC_PER_SEC
+#define PORTAL_MAX_BURST	(1U << 20)
+#define PORTAL_MERGE_SLOTS	32
 #define PORTAL_SYNC_SLOTS	64
 #define PORTAL_SYNC_NS		(30ULL * NSEC_PER_SEC)
 
@@ -88,6 +93,22 @@ struct portal_stats {
 	atomic64_t dropped;
 	atomic64_t shadow_reads;
 	atomic64_t wakeups;
+	atomic64_t filtered;
+	atomic64_t merged;
+	atomic64_t held;
+	atomic64_t limited;
+};
+
+/**
+ * struct portal_rate - a limit of requests per second, without a lock
+ * @interval: ns that one request costs; 0: no limit
+ * @tolerance: how far ahead of the clock @tat may be
+ * @tat: when all requests so far would have come at the steady rate
+ */
+struct portal_rate {
+	u64 interval;
+	u64 tolerance;
+	atomic64_t tat;
 };
 
 /**
@@ -125,6 +146,7 @@ struct portal_vm_ops {
 /**
  * struct portal_sync - a write that is posted and may retire once consumed
  * @region: only to tell it from others; NULL: free
+ * @queue: whose position @pos is; one of the region's
  * @offset: what the guest stored,
  * @len: so that the restarted store is known again, on any vCPU:
  * @value: identical stores are interchangeable
@@ -133,6 +155,7 @@ struct portal_vm_ops {
  */
 struct portal_sync {
 	const struct portal_region *region;
+	struct portal_queue *queue;
 	u32 offset;
 	u32 len;
 	u64 value;
@@ -211,6 +234,7 @@ struct portal_vm {
 	wait_queue_head_t inplace_wq;
 
 	struct portal_stats stats;
+	struct portal_rate rate;
 };
 
 /**
@@ -272,18 +296,77 @@ struct portal_client {
 	struct xarray windows;
 	u32 nr_hooks, nr_regions, nr_queues, nr_windows;
 	struct inode *inode;
+	struct portal_rate rate;
 };
 
-/* What a hook and a region have in common. */
+/**
+ * struct portal_route - a queue that a hook or region sends to
+ * @queue: referenced
+ * @posted_pos: its position after the last posted write, for FENCED
+ */
+struct portal_route {
+	struct portal_queue *queue;
+	atomic64_t posted_pos;
+};
+
+struct portal_rule {
+	struct portal_filter f;
+	atomic64_t hits;
+};
+
+/**
+ * struct portal_merge - PORTAL_POLICY_COALESCE: the last request of an offset
+ * @queue: set for good by whose first request took the slot; its lock protects
+ *	the rest
+ * @node: in portal_queue.merges while @count is not 0
+ * @addr: number or offset
+ * @pos: ring position behind the last one that was written
+ * @count: requests that @req stands for and that wait; 0: none does
+ * @req: the last of them
+ */
+struct portal_merge {
+	struct portal_queue *queue;
+	struct list_head node;
+	u64 addr;
+	u64 pos;
+	u64 count;
+	struct portal_request req;
+};
+
+struct portal_target_stats {
+	atomic64_t hits;
+	atomic64_t filtered;
+	atomic64_t passed;
+	atomic64_t ignored;
+	atomic64_t calls;
+	atomic64_t posted;
+	atomic64_t merged;
+	atomic64_t held;
+	atomic64_t limited;
+	atomic64_t timeouts;
+	atomic64_t dropped;
+};
+
+/**
+ * struct portal_target - what a hook and a region have in common
+ * @nr_routes: queues, see portal_target_route_of()
+ * @nr_rules: filters
+ * @merges: PORTAL_MERGE_SLOTS with PORTAL_POLICY_COALESCE, else NULL
+ */
 struct portal_target {
 	u32 id;
-	struct portal_queue *queue;
+	u32 nr_routes, nr_rules;
+	struct portal_client *client;
+	struct portal_route *routes;
+	struct portal_rule *rules;
+	struct portal_merge *merges;
 	u64 cookie;
 	u64 timeout_ns;
 	u64 timeout_value;
 	u32 on_timeout;
 	u32 policy;
 	bool dead;
+	struct portal_target_stats stats;
 };
 
 struct portal_hook {
@@ -303,7 +386,6 @@ struct portal_range {
 /**
  * struct portal_region - device registers
  * @shadow: the pages behind SHADOW reads, shared with the owner
- * @posted_pos: queue position after the last posted write, for FENCED
  * @gated: some range needs to wait
  * @bus: for portal_vm_ops.bus_add
  */
@@ -317,7 +399,6 @@ struct portal_region {
 	u32 shadow_size;
 	u8 *shadow;
 	u64 shadow_off;
-	atomic64_t posted_pos;
 	bool gated;
 	struct kref ref;
 	void *bus;
@@ -351,7 +432,7 @@ struct portal_call {
 	struct portal_vcpu *creator;
 	struct portal_vcpu *waiter;
 	struct portal_queue *queue;
-	const struct portal_target *target;
+	struct portal_target *target;
 	u64 pos;
 	u64 deadline;
 	u64 timeout_value;
@@ -371,6 +452,7 @@ struct portal_call {
  * @seen: the owner has looked at entries before it
  * @calls: unanswered calls of this queue
  * @fences: vCPUs that wait for @head
+ * @merges: struct portal_merge.node
  * @epoch: number of the ownership
  * @owned: an owner's fd is open
  * @failed: nobody took it over in time, or @orphan is FAIL
@@ -393,6 +475,7 @@ struct portal_queue {
 	u64 tail, head, seen;
 	struct list_head calls;
 	struct list_head fences;
+	struct list_head merges;
 	u32 backlog;
 	u32 epoch;
 	bool owned, failed, dead;
@@ -493,11 +576,37 @@ struct inode *portal_inode_new(void);
 /* hook.c */
 int portal_hook_ioctl_add(struct portal_vm_file *vf, struct portal_hook_add *arg);
 int portal_hook_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg);
-void portal_hook_remove(struct portal_hook *hook);
-int portal_target_init(struct portal_client *client, struct portal_target *t, u32 queue_id,
-		       u64 cookie, u64 timeout_ns, u64 timeout_value, u32 on_timeout,
-		       u32 policy);
+void portal_hook_unlink(struct portal_hook *hook);
+void portal_hook_free(struct portal_hook *hook);
+
+/* target.c */
+int portal_target_alloc(struct portal_target *t, u64 filters_uptr, u32 nr_filters, bool region,
+			bool posted);
+int portal_target_route(struct portal_client *client, struct portal_target *t, u32 queue_id,
+			u64 queues_uptr, u32 nr_queues);
+void portal_target_free(struct portal_target *t);
 void portal_target_kill(struct portal_vm *vm, struct portal_target *t);
+bool portal_target_uses(const struct portal_target *t, const struct portal_queue *queue);
+void portal_target_drop(struct portal_target *t, struct portal_queue *queue);
+int portal_hook_ioctl_info(struct portal_vm_file *vf, struct portal_target_info *arg);
+int portal_region_ioctl_info(struct portal_vm_file *vf, struct portal_target_info *arg);
+
+/* filter.c */
+int portal_filters_get(struct portal_target *t, u64 filters_uptr, u32 nr, bool region, bool posted);
+struct portal_rule *portal_filter_find(const struct portal_target *t, bool write, u32 offset,
+				       u32 len, const u64 *data, bool *maybe);
+u32 portal_filter_apply(struct portal_target *t, struct portal_rule *rule);
+
+/* rate.c */
+int portal_rate_ioctl_set(struct portal_vm_file *vf, struct portal_rate_set *arg);
+enum portal_step portal_rate_admit(struct portal_vcpu *pv, struct portal_target *t, bool call,
+				   bool inplace);
+
+/* merge.c */
+int portal_merge_post(struct portal_target *t, struct portal_queue *queue,
+		      struct portal_request *req, u64 *pos);
+bool portal_merge_flush(struct portal_queue *queue);
+void portal_merge_drop(struct portal_target *t);
 
 /* hook_hypercall.c */
 enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercall *hc);
@@ -505,7 +614,9 @@ enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercal
 /* region.c */
 int portal_region_ioctl_add(struct portal_vm_file *vf, struct portal_region_add *arg);
 int portal_region_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg);
-void portal_region_remove(struct portal_region *region);
+void portal_region_unlink(struct portal_region *region);
+void portal_region_off_bus(struct portal_region *region);
+void portal_region_free(struct portal_region *region);
 void portal_region_put(struct portal_region *region);
 
 /* hook_mmio.c */
@@ -524,8 +635,8 @@ struct portal_region *portal_region_find(struct portal_vm *vm, u32 bus, u64 addr
 /* request.c */
 void portal_request_init(struct portal_request *req, struct portal_vcpu *pv,
 			 const struct portal_target *t, u32 kind);
-struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_target *t,
-				    const struct portal_request *key);
+struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target *t,
+				    const struct portal_request *key, bool inplace);
 bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inplace);
 void portal_call_retire(struct portal_vm *vm, struct portal_call *call);
 void portal_call_put(struct portal_call *call);
@@ -560,11 +671,14 @@ int portal_queue_check(struct portal_queue_file *qf);
 int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u64 *pos);
 int portal_queue_call(struct portal_queue *queue, struct portal_call *call);
 void portal_queue_consumed(struct portal_queue *queue);
-void portal_queue_drop(struct portal_queue *queue);
+void portal_queue_drop(struct portal_queue *queue, u64 nr);
 void portal_queue_lifecycle(struct portal_client *client, u32 event, u64 d0, u64 d1);
-bool portal_fence_passed(struct portal_vcpu *pv, struct portal_queue *queue, u64 pos);
-bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u64 pos,
-		       const void *key, bool inplace);
+bool portal_queue_room(struct portal_queue *queue, u32 flag);
+void portal_queue_settle(struct portal_queue *queue);
+void portal_queue_wake(struct portal_queue *queue);
+bool portal_fence_passed(struct portal_queue *queue, u64 pos);
+bool portal_fence_wait(struct portal_vcpu *pv, struct portal_target *t,
+		       struct portal_queue *queue, u64 pos, const void *key, bool inplace);
 
 /* chardev.c */
 extern const struct file_operations portal_queue_fops;
@@ -616,6 +730,18 @@ long portal_mock_ioctl_vm(struct portal_vm_file *vf, unsigned int cmd, void __us
 #define PORTAL_MMAP_ID_SHIFT	44
 #define PORTAL_MMAP_OFF(kind, id) \
 	(((kind) << PORTAL_MMAP_KIND_SHIFT) | ((u64)(id) << PORTAL_MMAP_ID_SHIFT))
+
+/* The same queue for all that a vCPU does, so that its order is kept. */
+static inline struct portal_route *portal_target_route_of(const struct portal_target *t,
+							  const struct portal_vcpu *pv)
+{
+	return &t->routes[t->nr_routes == 1 ? 0 : pv->id % t->nr_routes];
+}
+
+static inline u32 portal_region_right(const struct portal_region *region)
+{
+	return region->bus_nr == PORTAL_BUS_PIO ? PORTAL_RIGHT_PIO : PORTAL_RIGHT_MMIO;
+}
 
 static inline bool portal_client_may(const struct portal_vm_file *vf, u32 rights)
 {

@@ -14,8 +14,11 @@ static void count_wakeup(struct portal_queue *queue)
 	atomic64_inc(&queue->client->vm->stats.wakeups);
 }
 
-/* Somebody to tell that there is an entry? */
-static void wake_owner(struct portal_queue *queue)
+/**
+ * portal_queue_wake - tell the owner that there is an entry
+ * @queue: its lock held
+ */
+void portal_queue_wake(struct portal_queue *queue)
 {
 	lockdep_assert_held(&queue->lock);
 	if (queue->cmd) {
@@ -29,8 +32,12 @@ static void wake_owner(struct portal_queue *queue)
 	}
 }
 
-/* Room for one more? If not, ask the owner to say when it moves on. */
-static bool have_room(struct portal_queue *queue, u32 flag)
+/**
+ * portal_queue_room - room for one more? If not, ask the owner to tell
+ * @queue: its lock held
+ * @flag: how to ask: PORTAL_RING_F_*
+ */
+bool portal_queue_room(struct portal_queue *queue, u32 flag)
 {
 	if (!portal_ring_full(queue))
 		return true;
@@ -40,6 +47,23 @@ static bool have_room(struct portal_queue *queue, u32 flag)
 	portal_ring_flag(queue, flag, true);
 	portal_ring_head(queue);
 	return !portal_ring_full(queue);
+}
+
+/**
+ * portal_queue_settle - nobody waits for head any more? Then say so
+ * @queue: its lock held
+ */
+void portal_queue_settle(struct portal_queue *queue)
+{
+	const struct portal_vcpu *pv;
+
+	lockdep_assert_held(&queue->lock);
+	if (!list_empty(&queue->merges))
+		return;
+	list_for_each_entry(pv, &queue->fences, fence_node)
+		if (pv->fence_pos > queue->head && !queue->dead && !queue->failed)
+			return;
+	portal_ring_flag(queue, PORTAL_RING_F_NEED_COMMIT, false);
 }
 
 /**
@@ -64,13 +88,13 @@ int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u6
 		goto out_unlock;
 	ret = -EAGAIN;
 	/* calls that wait for room came before */
-	if (queue->backlog || !have_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
+	if (queue->backlog || !portal_queue_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
 		*pos = max_t(s64, queue->head + 1, queue->tail + 1 - queue->entries);
 		goto out_unlock;
 	}
 	portal_ring_write(queue, req);
 	*pos = queue->tail;
-	wake_owner(queue);
+	portal_queue_wake(queue);
 	ret = 0;
 out_unlock:
 	if (ret == -ENODEV)
@@ -82,14 +106,15 @@ out_unlock:
 }
 
 /**
- * portal_queue_drop - count a posted request that is given up
+ * portal_queue_drop - count posted requests that are given up
  * @queue: the queue
+ * @nr: how many
  */
-void portal_queue_drop(struct portal_queue *queue)
+void portal_queue_drop(struct portal_queue *queue, u64 nr)
 {
-	atomic64_inc(&queue->client->vm->stats.dropped);
+	atomic64_add(nr, &queue->client->vm->stats.dropped);
 	spin_lock(&queue->lock);
-	queue->nr_dropped++;
+	queue->nr_dropped += nr;
 	WRITE_ONCE(queue->ring->dropped, (u32)queue->nr_dropped);
 	spin_unlock(&queue->lock);
 }
@@ -111,7 +136,7 @@ int portal_queue_call(struct portal_queue *queue, struct portal_call *call)
 	if (queue->dead || queue->failed)
 		goto out_unlock;
 	list_add_tail(&call->queue_node, &queue->calls);
-	if (!queue->backlog && have_room(queue, PORTAL_RING_F_OVERFLOW)) {
+	if (!queue->backlog && portal_queue_room(queue, PORTAL_RING_F_OVERFLOW)) {
 		call->pos = queue->tail;
 		call->state = PORTAL_CALL_QUEUED;
 		portal_ring_write(queue, &call->req);
@@ -119,7 +144,7 @@ int portal_queue_call(struct portal_queue *queue, struct portal_call *call)
 		queue->backlog++;
 		portal_ring_flag(queue, PORTAL_RING_F_OVERFLOW, true);
 	}
-	wake_owner(queue);
+	portal_queue_wake(queue);
 	ret = 0;
 out_unlock:
 	spin_unlock(&queue->lock);
@@ -136,16 +161,19 @@ static void refill(struct portal_queue *queue)
 	list_for_each_entry(call, &queue->calls, queue_node) {
 		if (call->state != PORTAL_CALL_NEW)
 			continue;
-		if (!have_room(queue, PORTAL_RING_F_OVERFLOW))
+		if (!portal_queue_room(queue, PORTAL_RING_F_OVERFLOW))
 			break;
 		call->pos = queue->tail;
 		call->state = PORTAL_CALL_QUEUED;
 		queue->backlog--;
 		portal_ring_write(queue, &call->req);
 	}
-	if (!queue->backlog)
+	if (!queue->backlog) {
 		portal_ring_flag(queue, PORTAL_RING_F_OVERFLOW, false);
-	wake_owner(queue);
+		portal_merge_flush(queue);
+		portal_queue_settle(queue);
+	}
+	portal_queue_wake(queue);
 	spin_unlock(&queue->lock);
 	spin_unlock(&vm->lock);
 }
@@ -160,20 +188,18 @@ void portal_queue_consumed(struct portal_queue *queue)
 {
 	struct portal_vm *vm = queue->client->vm;
 	struct portal_vcpu *pv;
-	bool backlog, waiting;
+	bool backlog;
 
 	spin_lock(&queue->lock);
 	portal_ring_head(queue);
-	waiting = false;
-	list_for_each_entry(pv, &queue->fences, fence_node) {
+	list_for_each_entry(pv, &queue->fences, fence_node)
 		if (pv->fence_pos <= queue->head || queue->dead || queue->failed)
 			vm->ops->wake(pv);
-		else
-			waiting = true;
-	}
-	if (!waiting)
-		portal_ring_flag(queue, PORTAL_RING_F_NEED_COMMIT, false);
 	backlog = queue->backlog;
+	/* calls in line came before what waits to be merged */
+	if (!backlog && portal_merge_flush(queue))
+		portal_queue_wake(queue);
+	portal_queue_settle(queue);
 	spin_unlock(&queue->lock);
 	if (wq_has_sleeper(&vm->inplace_wq))
 		wake_up_all(&vm->inplace_wq);
@@ -207,7 +233,7 @@ void portal_queue_lifecycle(struct portal_client *client, u32 event, u64 d0, u64
 		    !kref_get_unless_zero(&queue->ref))
 			continue;
 		if (portal_queue_post(queue, &req, &pos) == -EAGAIN)
-			portal_queue_drop(queue);
+			portal_queue_drop(queue, 1);
 		portal_queue_put(queue);
 	}
 	rcu_read_unlock();
@@ -224,11 +250,10 @@ static bool fence_passed(struct portal_queue *queue, u64 pos)
 
 /**
  * portal_fence_passed - is head there?
- * @pv: the vCPU
  * @queue: the queue
  * @pos: position
  */
-bool portal_fence_passed(struct portal_vcpu *pv, struct portal_queue *queue, u64 pos)
+bool portal_fence_passed(struct portal_queue *queue, u64 pos)
 {
 	bool passed;
 
@@ -243,7 +268,7 @@ static bool fence_open(struct portal_vcpu *pv)
 	/* in place, the bus keeps the region until we are out */
 	return READ_ONCE(pv->vm->gone) || READ_ONCE(pv->fence_t->dead) ||
 	       ktime_get_ns() >= pv->wait_deadline ||
-	       portal_fence_passed(pv, pv->fence_q, pv->fence_pos);
+	       portal_fence_passed(pv->fence_q, pv->fence_pos);
 }
 
 static void fence_sleep(struct portal_vcpu *pv, bool inplace)
@@ -263,7 +288,8 @@ static void fence_sleep(struct portal_vcpu *pv, bool inplace)
 /**
  * portal_fence_wait - wait until head is at @pos, no longer than @t allows
  * @pv: the vCPU
- * @t: hook or region; not used after sleeping
+ * @t: hook or region; not used after sleeping, but in place
+ * @queue: one of its queues
  * @pos: position
  * @key: what is waited for: a new one starts a new deadline
  * @inplace: the instruction can't restart
@@ -271,10 +297,9 @@ static void fence_sleep(struct portal_vcpu *pv, bool inplace)
  * Context: the vCPU's thread, in portal_srcu, which is left meanwhile.
  * Return: true: it is there, or its time is over; false: left early, restart.
  */
-bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u64 pos,
-		       const void *key, bool inplace)
+bool portal_fence_wait(struct portal_vcpu *pv, struct portal_target *t,
+		       struct portal_queue *queue, u64 pos, const void *key, bool inplace)
 {
-	struct portal_queue *queue = t->queue;
 	struct portal_vm *vm = pv->vm;
 	bool passed;
 
@@ -284,6 +309,7 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 		pv->wait_deadline = ktime_get_ns() + t->timeout_ns;
 	} else if (ktime_get_ns() >= pv->wait_deadline) {
 		atomic64_inc(&vm->stats.timeouts);
+		atomic64_inc(&t->stats.timeouts);
 		goto out_passed;
 	}
 
@@ -313,8 +339,7 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 
 	spin_lock(&queue->lock);
 	list_del_init(&pv->fence_node);
-	if (list_empty(&queue->fences))
-		portal_ring_flag(queue, PORTAL_RING_F_NEED_COMMIT, false);
+	portal_queue_settle(queue);
 	passed = fence_passed(queue, pos);
 	spin_unlock(&queue->lock);
 	pv->fence_q = NULL;
@@ -322,8 +347,10 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 	if (passed)
 		goto out_passed;
 	if (inplace) {
-		if (ktime_get_ns() >= pv->wait_deadline)
+		if (ktime_get_ns() >= pv->wait_deadline) {
 			atomic64_inc(&vm->stats.timeouts);
+			atomic64_inc(&t->stats.timeouts);
+		}
 		goto out_passed;	/* or killed: nothing will come */
 	}
 	atomic64_inc(&vm->stats.restarts);

@@ -74,6 +74,7 @@ static struct portal_queue *queue_alloc(struct portal_client *client,
 	spin_lock_init(&queue->lock);
 	INIT_LIST_HEAD(&queue->calls);
 	INIT_LIST_HEAD(&queue->fences);
+	INIT_LIST_HEAD(&queue->merges);
 	INIT_DELAYED_WORK(&queue->orphan_work, orphan_work);
 	INIT_DELAYED_WORK(&queue->cmd_work, portal_uring_work);
 	INIT_WORK(&queue->free_work, queue_free_work);
@@ -283,10 +284,10 @@ static bool queue_in_use(struct portal_client *client, struct portal_queue *queu
 	unsigned long i;
 
 	xa_for_each(&client->hooks, i, hook)
-		if (hook->t.queue == queue)
+		if (portal_target_uses(&hook->t, queue))
 			return true;
 	xa_for_each(&client->regions, i, region)
-		if (region->t.queue == queue)
+		if (portal_target_uses(&region->t, queue))
 			return true;
 	return false;
 }

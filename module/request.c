@@ -97,15 +97,18 @@ static void call_make_room(struct portal_vm *vm, struct portal_vcpu *pv)
  * @pv: the vCPU
  * @t: its hook or region
  * @key: the request to make, which is also what to look for
+ * @inplace: the instruction can't restart: wait for a rate limit here
  *
- * Context: the vCPU's thread, in portal_srcu.
- * Return: a referenced call, or an ERR_PTR: -ENOMEM, -ENODEV (@t is going).
+ * Context: the vCPU's thread, in portal_srcu, which may be left.
+ * Return: a referenced call, or an ERR_PTR: -ENOMEM, -ENODEV (@t is going),
+ * -EAGAIN (restart, @t may be gone), -ETIME (held too long by a rate limit).
  */
-struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_target *t,
-				    const struct portal_request *key)
+struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target *t,
+				    const struct portal_request *key, bool inplace)
 {
 	struct portal_vm *vm = pv->vm;
 	struct portal_call *call, *new;
+	enum portal_step step;
 	int ret;
 
 	spin_lock(&vm->lock);
@@ -116,12 +119,18 @@ struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_
 	if (call)
 		return call;
 
+	do {
+		step = portal_rate_admit(pv, t, true, inplace);
+	} while (step == PORTAL_RESTART && inplace);
+	if (step != PORTAL_RETIRE)
+		return ERR_PTR(step == PORTAL_RESTART ? -EAGAIN : -ETIME);
+
 	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 	if (!new)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&new->ref, 2);	/* tables, caller */
 	new->creator = pv;
-	new->queue = t->queue;
+	new->queue = portal_target_route_of(t, pv)->queue;
 	kref_get(&new->queue->ref);
 	new->target = t;
 	new->on_timeout = t->on_timeout;
@@ -144,11 +153,14 @@ struct portal_call *portal_call_get(struct portal_vcpu *pv, const struct portal_
 	hash_add(vm->ids, &new->id_node, new->req.id);
 	list_add_tail(&new->vcpu_node, &pv->calls);
 	pv->nr_calls++;
-	ret = portal_queue_call(t->queue, new);
+	ret = portal_queue_call(new->queue, new);
 	if (ret)
 		portal_call_finish(new, PORTAL_ACTION_ERROR, 0, PORTAL_EIO);
 	else
 		portal_timeout_arm(vm, new->deadline);
+	atomic64_inc(&t->stats.calls);
+	if (key->kind == PORTAL_KIND_HYPERCALL)
+		atomic64_inc(&t->stats.hits);	/* once, however often it restarts */
 	spin_unlock(&vm->lock);
 	atomic64_inc(&vm->stats.calls);
 	if (key->kind == PORTAL_KIND_HYPERCALL)
@@ -367,6 +379,8 @@ void portal_timeout_work(struct work_struct *work)
 		} else if (call->state == PORTAL_CALL_DONE) {
 			call_unlink(vm, call);	/* must not answer a later access */
 		} else {
+			/* in the table, so its target is there: portal_target_kill() */
+			atomic64_inc(&call->target->stats.timeouts);
 			atomic64_inc(&vm->stats.timeouts);
 			portal_call_finish(call, call->on_timeout, call->timeout_value, PORTAL_ETIME);
 			if (!next || call->deadline < next)

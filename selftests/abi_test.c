@@ -26,6 +26,9 @@ TEST(command_numbers_are_frozen)
 	EXPECT_EQ(0xbd16, PORTAL_QUEUE_CREATE);
 	EXPECT_EQ(0xbd17, PORTAL_QUEUE_OPEN);
 	EXPECT_EQ(0xbd18, PORTAL_QUEUE_DEL);
+	EXPECT_EQ(0xbd19, PORTAL_HOOK_INFO);
+	EXPECT_EQ(0xbd1a, PORTAL_REGION_INFO);
+	EXPECT_EQ(0xbd1b, PORTAL_RATE_SET);
 	EXPECT_EQ(0xbd20, PORTAL_MEM_LIST);
 	EXPECT_EQ(0xbd21, PORTAL_MEM_RW);
 	EXPECT_EQ(0xbd22, PORTAL_MEM_MAP);
@@ -51,25 +54,31 @@ FIXTURE_VARIANT(length)
 	enum { DEV, VM, QUEUE_FD } on;
 	unsigned long cmd;
 	__u32 size;
+	__u32 first;		/* size of the first version, 0: this is it */
 	int valid;		/* what a valid argument of zeros gives */
-	__u32 words[24];	/* a valid argument; [0] is set to its size */
+	__u32 words[48];	/* a valid argument; [0] is set to its size */
 };
 
 #define LENGTH(_name, _on, _cmd, _struct, _valid, ...)			\
+	GREW(_name, _on, _cmd, _struct, 0, _valid, __VA_ARGS__)
+#define GREW(_name, _on, _cmd, _struct, _first, _valid, ...)		\
 FIXTURE_VARIANT_ADD(length, _name) {					\
-	.on = _on, .cmd = _cmd, .size = sizeof(struct _struct),		\
+	.on = _on, .cmd = _cmd, .size = sizeof(struct _struct), .first = _first, \
 	.valid = _valid, .words = { __VA_ARGS__ } }
 
 LENGTH(get_info, DEV, PORTAL_GET_INFO, portal_info, 0);
 LENGTH(vm_attach, DEV, PORTAL_VM_ATTACH, portal_vm_attach, -EBADF, [2] = -1, [3] = 1);
-LENGTH(vm_info, VM, PORTAL_VM_INFO, portal_vm_info, 0);
+GREW(vm_info, VM, PORTAL_VM_INFO, portal_vm_info, 112, 0);
 LENGTH(vm_dup, VM, PORTAL_VM_DUP, portal_vm_dup, 0, [2] = 1);
-LENGTH(hook_add, VM, PORTAL_HOOK_ADD, portal_hook_add, -ENOENT,
+GREW(hook_add, VM, PORTAL_HOOK_ADD, portal_hook_add, 80, -ENOENT,
        [1] = PORTAL_HOOK_F_RAW, [2] = PORTAL_KIND_HYPERCALL, [3] = 9999, [4] = 100, [6] = 100);
 LENGTH(hook_del, VM, PORTAL_HOOK_DEL, portal_id, -ENOENT, [2] = 9999);
-LENGTH(region_add, VM, PORTAL_REGION_ADD, portal_region_add, -ENOENT,
+GREW(region_add, VM, PORTAL_REGION_ADD, portal_region_add, 96, -ENOENT,
        [3] = 9999, [4] = MOCK_MMIO, [6] = 16);
 LENGTH(region_del, VM, PORTAL_REGION_DEL, portal_id, -ENOENT, [2] = 9999);
+LENGTH(hook_info, VM, PORTAL_HOOK_INFO, portal_target_info, -ENOENT, [2] = 9999);
+LENGTH(region_info, VM, PORTAL_REGION_INFO, portal_target_info, -ENOENT, [2] = 9999);
+LENGTH(rate_set, VM, PORTAL_RATE_SET, portal_rate_set, 0);
 LENGTH(queue_create, VM, PORTAL_QUEUE_CREATE, portal_queue_create, 0, [2] = 4);
 LENGTH(queue_open, VM, PORTAL_QUEUE_OPEN, portal_queue_open, -ENOENT, [2] = 9999);
 LENGTH(queue_del, VM, PORTAL_QUEUE_DEL, portal_id, -ENOENT, [2] = 9999);
@@ -100,8 +109,8 @@ static int call(FIXTURE_DATA(length) *self, const FIXTURE_VARIANT(length) *varia
 {
 	int fd = variant->on == DEV ? self->m.dev : variant->on == VM ? self->m.vm : self->q.fd;
 	union {
-		__u32 words[40];
-		__u8 bytes[160];
+		__u32 words[48];
+		__u8 bytes[192];
 	} arg = { 0 };
 	int ret;
 
@@ -124,11 +133,20 @@ TEST_F(length, exact_size_is_taken_and_nothing_behind_it_is_touched)
 	EXPECT_EQ(0xa5, after);
 }
 
+TEST_F(length, first_version_is_taken_for_ever)
+{
+	__u8 after;
+
+	/* what it does not tell is 0, and nothing behind it is touched */
+	EXPECT_EQ(variant->valid, call(self, variant, variant->first ?: variant->size, 0xa5, &after));
+	EXPECT_EQ(0xa5, after);
+}
+
 TEST_F(length, below_the_first_version_is_einval)
 {
 	__u8 after;
 
-	EXPECT_EQ(-EINVAL, call(self, variant, variant->size - 1, 0, &after));
+	EXPECT_EQ(-EINVAL, call(self, variant, (variant->first ?: variant->size) - 1, 0, &after));
 	EXPECT_EQ(-EINVAL, call(self, variant, 4, 0, &after));
 	EXPECT_EQ(-EINVAL, call(self, variant, 0, 0, &after));
 }

@@ -77,6 +77,7 @@ TEST_F(ioctl, bad_pointer_is_efault)
 		PORTAL_REGION_ADD, PORTAL_REGION_DEL, PORTAL_QUEUE_CREATE,
 		PORTAL_QUEUE_OPEN, PORTAL_QUEUE_DEL, PORTAL_MEM_LIST, PORTAL_MEM_RW,
 		PORTAL_MEM_MAP, PORTAL_MEM_UNMAP, PORTAL_IRQ_BIND, PORTAL_IRQ_UNBIND,
+		PORTAL_HOOK_INFO, PORTAL_REGION_INFO, PORTAL_RATE_SET,
 	};
 	unsigned int i;
 
@@ -191,7 +192,7 @@ TEST_F(ioctl, hook_add_refuses_what_it_cannot_do)
 	WITH(EOPNOTSUPP, h.kind = PORTAL_KIND_MMIO);
 	WITH(EOPNOTSUPP, h.kind = 0);
 	WITH(EOPNOTSUPP, h.on_timeout = 3);
-	WITH(EOPNOTSUPP, h.policy = 2);
+	WITH(EOPNOTSUPP, h.policy = 3);
 	WITH(EOPNOTSUPP, h.state_mask = 1);
 	WITH(EINVAL, h.last = h.first - 1);
 	WITH(EINVAL, h.last = 1ULL << 32);
@@ -277,7 +278,7 @@ TEST_F(ioctl, region_add_refuses_what_it_cannot_do)
 	WITH(EINVAL, r.bus = PORTAL_BUS_PIO, r.gpa = 0xfff0);	/* ends past port 65535 */
 	WITH(EOPNOTSUPP, r.bus = 2);
 	WITH(EOPNOTSUPP, r.on_timeout = 3);
-	WITH(EOPNOTSUPP, r.policy = 2);
+	WITH(EOPNOTSUPP, r.policy = 3);
 	WITH(EOPNOTSUPP, g.flags = 1U << 31);
 	WITH(EOPNOTSUPP, g.attr = 6);
 	WITH(EINVAL, g.__reserved = 1);

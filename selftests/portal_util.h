@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -76,6 +77,22 @@ static inline bool wait_step(__u64 start, __u64 *pause)
 		;							\
 	__ok || (cond);							\
 })
+
+/* task_sleeps: thread @tid of this process waits for something. */
+static inline bool task_sleeps(int tid)
+{
+	char path[64], line[256] = "";
+	const char *end;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, line, sizeof(line) - 1) < 0)
+		line[0] = 0;
+	close(fd);
+	end = strrchr(line, ')');
+	return end && end[1] == ' ' && end[2] == 'S';
+}
 
 /* pidfd_take: a copy of fd @fd of process @pid, or -errno. */
 static inline int pidfd_take(int pid, int fd)

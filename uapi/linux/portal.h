@@ -156,6 +156,10 @@ struct portal_vm_attach {
  * @out_dropped: posted requests dropped (policy or time-out of back-pressure)
  * @out_shadow_reads: reads answered in the kernel
  * @out_wakeups: times a sleeping owner of a queue was woken
+ * @out_filtered: events that a filter passed, answered or ignored
+ * @out_merged: posted requests merged into one that was not yet given out
+ * @out_held: requests that waited for a rate limit
+ * @out_limited: requests that a rate limit refused
  */
 struct portal_vm_info {
 	__u32 size;
@@ -182,6 +186,34 @@ struct portal_vm_info {
 	__aligned_u64 out_dropped;
 	__aligned_u64 out_shadow_reads;
 	__aligned_u64 out_wakeups;
+	__aligned_u64 out_filtered;
+	__aligned_u64 out_merged;
+	__aligned_u64 out_held;
+	__aligned_u64 out_limited;
+};
+
+/**
+ * struct portal_rate_set - ioctl(PORTAL_RATE_SET): limit the guest's requests
+ * @size: (in) sizeof(struct portal_rate_set)
+ * @flags: (in) PORTAL_RATE_F_VM: the limit of all clients of the VM together
+ *	(needs PORTAL_RIGHT_PAUSE), else that of this client
+ * @rate: (in) requests per second, at most 10^9; 0 is no limit
+ * @burst: (in) how many may come at once, 1 to 2^20; 0 with a @rate of 0
+ * @__reserved: 0
+ *
+ * Counted are calls and posted requests, whatever queue they go to; not what
+ * a filter keeps back and what the kernel answers itself. One too many is held: a hypercall restartably, a register access as by
+ * PORTAL_POLICY_BLOCK; no longer than its hook's timeout_ns, then it ends as
+ * an unanswered call, or is dropped and counted. A posted request of a hook
+ * or region without PORTAL_POLICY_BLOCK is dropped and counted at once.
+ */
+struct portal_rate_set {
+	__u32 size;
+	__u32 flags;
+#define PORTAL_RATE_F_VM		(1U << 0)
+	__aligned_u64 rate;
+	__u32 burst;
+	__u32 __reserved;
 };
 
 /**
@@ -205,10 +237,107 @@ enum portal_action {
 	PORTAL_ACTION_PASS = 2,		/* as without portal: KVM or the VMM answers */
 };
 
-/* What happens to a posted request when the ring is full. */
+/**
+ * enum portal_policy - what happens to a posted request that finds no room
+ * @PORTAL_POLICY_BLOCK: hold the vCPU, bounded, then drop and count
+ * @PORTAL_POLICY_DROP: drop and count at once
+ * @PORTAL_POLICY_COALESCE: while a request of the same hook or region and the
+ *	same number or offset is in the ring and not consumed, or no room is, one
+ *	is kept back; more of them are merged into that one: it has the last
+ *	one's data, PORTAL_REQ_F_MERGED, and their number in @count. Merged
+ *	requests may come later than others of other numbers or offsets. With
+ *	more than 32 numbers or offsets outstanding, what finds no room is
+ *	dropped and counted. Not for regions with FENCED, SYNC or CALL registers.
+ */
 enum portal_policy {
-	PORTAL_POLICY_BLOCK = 0,	/* hold the vCPU, bounded, then drop and count */
-	PORTAL_POLICY_DROP = 1,		/* drop and count at once */
+	PORTAL_POLICY_BLOCK = 0,
+	PORTAL_POLICY_DROP = 1,
+	PORTAL_POLICY_COALESCE = 2,
+};
+
+/**
+ * enum portal_filter_action - what becomes of an event that a filter matches
+ * @PORTAL_FILTER_DELIVER: as without filters
+ * @PORTAL_FILTER_PASS: as without portal: KVM or the VMM gets it
+ * @PORTAL_FILTER_VALUE: answered with the filter's value; calls and reads
+ * @PORTAL_FILTER_IGNORE: done, and nobody is told; posted hypercalls (0) and
+ *	writes
+ */
+enum portal_filter_action {
+	PORTAL_FILTER_DELIVER = 0,
+	PORTAL_FILTER_PASS = 1,
+	PORTAL_FILTER_VALUE = 2,
+	PORTAL_FILTER_IGNORE = 3,
+};
+
+/**
+ * struct portal_filter - a condition on an event of a hook or region
+ * @action: enum portal_filter_action
+ * @flags: PORTAL_FILTER_F_*; regions: which accesses, none is both
+ * @offset: regions: first byte an access may begin at
+ * @len: regions: how many such bytes; 0 with @offset 0 is all
+ * @sizes: regions: a sum of 1, 2, 4 and 8, the bytes an access may have;
+ *	0 is any
+ * @__reserved: 0
+ * @value: for PORTAL_FILTER_VALUE
+ * @mask: which bits of the arguments, or of the value written, are looked at
+ * @match: what they must be
+ *
+ * The first filter that matches decides, and costs no wakeup. If none does the
+ * event is delivered. A register that a filter keeps back does nothing else
+ * either: no ACK, no doorbell. Hypercalls: @flags to @sizes are 0. Regions:
+ * only mask[0], and only with PORTAL_FILTER_F_WRITE alone.
+ */
+struct portal_filter {
+	__u32 action;
+	__u32 flags;
+#define PORTAL_FILTER_F_READ		(1U << 0)
+#define PORTAL_FILTER_F_WRITE		(1U << 1)
+	__u32 offset;
+	__u32 len;
+	__u32 sizes;
+	__u32 __reserved;
+	__aligned_u64 value;
+	__aligned_u64 mask[4];
+	__aligned_u64 match[4];
+};
+
+/**
+ * struct portal_target_info - ioctl(PORTAL_HOOK_INFO, PORTAL_REGION_INFO)
+ * @size: (in) sizeof(struct portal_target_info)
+ * @flags: (in) must be 0
+ * @id: (in) hook or region
+ * @nr_filters: (in) length of @hits_uptr; (out) how many filters there are
+ * @hits_uptr: (in) array of u64: how often each filter matched
+ * @out_hits: hypercalls or accesses that reached it
+ * @out_filtered: of these, those a filter passed, answered or ignored
+ * @out_passed: of these, those passed
+ * @out_ignored: of these, those ignored
+ * @out_calls: calls made
+ * @out_posted: requests posted, merged ones included
+ * @out_merged: of these, those merged into an earlier one
+ * @out_held: requests that waited for a rate limit
+ * @out_limited: requests that a rate limit refused
+ * @out_timeouts: calls and waits ended by the time-out
+ * @out_dropped: posted requests dropped
+ */
+struct portal_target_info {
+	__u32 size;
+	__u32 flags;
+	__u32 id;
+	__u32 nr_filters;
+	__aligned_u64 hits_uptr;
+	__aligned_u64 out_hits;
+	__aligned_u64 out_filtered;
+	__aligned_u64 out_passed;
+	__aligned_u64 out_ignored;
+	__aligned_u64 out_calls;
+	__aligned_u64 out_posted;
+	__aligned_u64 out_merged;
+	__aligned_u64 out_held;
+	__aligned_u64 out_limited;
+	__aligned_u64 out_timeouts;
+	__aligned_u64 out_dropped;
 };
 
 /**
@@ -227,6 +356,11 @@ enum portal_policy {
  * @state_mask: (in) vCPU state to deliver; must be 0 in this version
  * @out_hook_id: for PORTAL_HOOK_DEL
  * @__reserved: 0
+ * @filters_uptr: (in) array of struct portal_filter
+ * @queues_uptr: (in) array of __u32: a set of queues instead of @queue_id, which
+ *	must be 0 then; a vCPU's requests go to number vCPU % @nr_queues
+ * @nr_filters: (in) 0 to 16
+ * @nr_queues: (in) 0 to 64
  *
  * Numbers 0x504f5254 to 0x504fffff are the range of portal_guest.h: served
  * only after the guest's HELLO. Any other range needs PORTAL_HOOK_F_RAW.
@@ -250,6 +384,10 @@ struct portal_hook_add {
 	__aligned_u64 state_mask;
 	__u32 out_hook_id;
 	__u32 __reserved;
+	__aligned_u64 filters_uptr;
+	__aligned_u64 queues_uptr;
+	__u32 nr_filters;
+	__u32 nr_queues;
 };
 
 /**
@@ -350,6 +488,11 @@ struct portal_region_range {
  * @out_shadow_off: mmap offset on the VM fd of the shadow page(s)
  * @out_shadow_size: bytes to mmap, a multiple of the page size
  * @__reserved: 0
+ * @filters_uptr: (in) array of struct portal_filter
+ * @queues_uptr: (in) array of __u32: a set of queues instead of @queue_id, which
+ *	must be 0 then; a vCPU's requests go to number vCPU % @nr_queues
+ * @nr_filters: (in) 0 to 16
+ * @nr_queues: (in) 0 to 64
  *
  * An access that crosses the end of the region is not ours and goes to the
  * VMM. A region over RAM or any other device is EEXIST.
@@ -372,6 +515,10 @@ struct portal_region_add {
 	__aligned_u64 out_shadow_off;
 	__u32 out_shadow_size;
 	__u32 __reserved;
+	__aligned_u64 filters_uptr;
+	__aligned_u64 queues_uptr;
+	__u32 nr_filters;
+	__u32 nr_queues;
 };
 
 /* What becomes of requests when the owner of their queue dies. */
@@ -582,6 +729,7 @@ enum portal_lifecycle {
  *	PORTAL_REQ_F_COUNTED the doorbell's aux offset in data[1]
  * @state_off: of the vCPU state in the ring mapping, 0 if none
  * @state_len: its bytes
+ * @count: with PORTAL_REQ_F_MERGED: how many requests this one stands for
  * @__reserved: 0
  *
  * Life of a call (PORTAL_REQ_F_CALL)::
@@ -607,6 +755,7 @@ struct portal_request {
 #define PORTAL_REQ_F_REDELIVERED	(1U << 2) /* an earlier owner had it */
 #define PORTAL_REQ_F_USER		(1U << 3) /* guest was at CPL > 0 */
 #define PORTAL_REQ_F_COUNTED		(1U << 4) /* take the count from @aux */
+#define PORTAL_REQ_F_MERGED		(1U << 5) /* stands for @count requests */
 	__u32 vcpu;
 	__u32 hook_id;
 	__u32 epoch;
@@ -618,7 +767,8 @@ struct portal_request {
 	__aligned_u64 data[4];
 	__u32 state_off;
 	__u32 state_len;
-	__aligned_u64 __reserved[3];
+	__aligned_u64 count;
+	__aligned_u64 __reserved[2];
 };
 
 /**
@@ -718,6 +868,9 @@ enum {
 	PORTAL_CMD_QUEUE_CREATE = 0x16,
 	PORTAL_CMD_QUEUE_OPEN = 0x17,
 	PORTAL_CMD_QUEUE_DEL = 0x18,
+	PORTAL_CMD_HOOK_INFO = 0x19,
+	PORTAL_CMD_REGION_INFO = 0x1a,
+	PORTAL_CMD_RATE_SET = 0x1b,
 	PORTAL_CMD_MEM_LIST = 0x20,
 	PORTAL_CMD_MEM_RW = 0x21,
 	PORTAL_CMD_MEM_MAP = 0x22,
@@ -741,6 +894,9 @@ enum {
 #define PORTAL_QUEUE_CREATE	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_CREATE)
 #define PORTAL_QUEUE_OPEN	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_OPEN)
 #define PORTAL_QUEUE_DEL	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_DEL)
+#define PORTAL_HOOK_INFO	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_HOOK_INFO)
+#define PORTAL_REGION_INFO	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_REGION_INFO)
+#define PORTAL_RATE_SET		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_RATE_SET)
 #define PORTAL_MEM_LIST		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_MEM_LIST)
 #define PORTAL_MEM_RW		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_MEM_RW)
 #define PORTAL_MEM_MAP		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_MEM_MAP)

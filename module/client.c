@@ -53,7 +53,7 @@ void portal_client_shutdown(struct portal_client *client)
 	if (client->dead)
 		goto out_unlock;
 	if (READ_ONCE(client->vm->gone))
-		portal_queue_lifecycle(client, PORTAL_LIFE_VM_GONE, 0, 0);
+		portal_life_client(client, PORTAL_LIFE_VM_GONE, client->vm->gone_reason, 0, 0);
 	client->dead = true;
 	/* each step for all at once: how many there are costs no grace period */
 	xa_for_each(&client->regions, i, region)
@@ -108,30 +108,46 @@ static int vm_file_release(struct inode *inode, struct file *file)
 /* of vm_pgoff: the pages behind kind and id */
 #define PGOFF_MASK	((1UL << (PORTAL_MMAP_ID_SHIFT - PAGE_SHIFT)) - 1)
 
+/**
+ * portal_shadow_mmap - map the shadow of a region
+ * @client: the client
+ * @vma: as ->mmap got it, at the region's out_shadow_off
+ * @rights: of the VM fd
+ * @queue: of a queue fd: its owner serves the region; NULL for a VM fd
+ *
+ * Context: ->mmap, so inside the mmap_lock: not client->lock.
+ * Return: 0, -ENOENT, -EPERM, -EINVAL.
+ */
+int portal_shadow_mmap(struct portal_client *client, struct vm_area_struct *vma, u32 rights,
+		       const struct portal_queue *queue)
+{
+	u32 id = (((u64)vma->vm_pgoff << PAGE_SHIFT) >> PORTAL_MMAP_ID_SHIFT) & 0xffff;
+	struct portal_region *region;
+	int ret = -EPERM;
+
+	xa_lock(&client->regions);
+	region = xa_load(&client->regions, id);
+	if (region)
+		kref_get(&region->ref);
+	xa_unlock(&client->regions);
+	if (!region)
+		return -ENOENT;
+	if (queue ? portal_target_uses(&region->t, queue) : rights & portal_region_right(region))
+		ret = remap_vmalloc_range(vma, region->shadow, vma->vm_pgoff & PGOFF_MASK);
+	portal_region_put(region);
+	return ret;
+}
+
 static int vm_file_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct portal_vm_file *vf = file->private_data;
-	struct portal_client *client = vf->client;
 	u64 off = (u64)vma->vm_pgoff << PAGE_SHIFT;
-	u32 id = (off >> PORTAL_MMAP_ID_SHIFT) & 0xffff;
-	struct portal_region *region;
-	int ret;
 
 	switch (off >> PORTAL_MMAP_KIND_SHIFT) {
 	case PORTAL_MMAP_SHADOW:
-		/* not client->lock: we are inside the mmap_lock here */
-		xa_lock(&client->regions);
-		region = xa_load(&client->regions, id);
-		if (region)
-			kref_get(&region->ref);
-		xa_unlock(&client->regions);
-		if (!region)
-			return -ENOENT;
-		ret = remap_vmalloc_range(vma, region->shadow, vma->vm_pgoff & PGOFF_MASK);
-		portal_region_put(region);
-		return ret;
+		return portal_shadow_mmap(vf->client, vma, vf->rights, NULL);
 	case PORTAL_MMAP_WINDOW:
-		return portal_window_mmap(client, vma, id);
+		return portal_window_mmap(vf->client, vma, (off >> PORTAL_MMAP_ID_SHIFT) & 0xffff);
 	}
 	return -EINVAL;
 }

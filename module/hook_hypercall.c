@@ -22,8 +22,8 @@ static struct portal_hook *hook_match(struct portal_vm *vm, u32 nr)
 static enum portal_step hello(struct portal_vcpu *pv, struct portal_hypercall *hc)
 {
 	struct portal_vm *vm = pv->vm;
-	struct portal_client *client;
 	u32 features = PORTAL_GUEST_F_64BIT | PORTAL_GUEST_F_EAGAIN;
+	u64 nr;
 
 	if ((u32)hc->args[0] != PORTAL_HELLO_MAGIC0 || (u32)hc->args[1] != PORTAL_HELLO_MAGIC1)
 		return PORTAL_PASS;
@@ -38,12 +38,11 @@ static enum portal_step hello(struct portal_vcpu *pv, struct portal_hypercall *h
 	if (hook_match(vm, PORTAL_HC_BUS))
 		features |= PORTAL_GUEST_F_BUS;
 	WRITE_ONCE(vm->hello, true);
-	atomic64_inc(&vm->stats.hellos);
+	nr = atomic64_inc_return(&vm->stats.hellos);
 	/* a guest that booted anew has forgotten its calls */
 	portal_calls_drop(vm);
 	portal_syncs_forget(vm, NULL);
-	list_for_each_entry_srcu(client, &vm->clients, node, srcu_read_lock_held(&portal_srcu))
-		portal_queue_lifecycle(client, PORTAL_LIFE_HELLO, hc->args[2], hc->args[3]);
+	portal_life_vm(vm, PORTAL_LIFE_HELLO, hc->args[2], hc->args[3], nr);
 	hc->value = PORTAL_GUEST_VERSION << 24 | features;
 	return PORTAL_RETIRE;
 }

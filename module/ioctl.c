@@ -29,6 +29,7 @@ union ioctl_arg {
 	struct portal_mem_map mem_map;
 	struct portal_irq_bind irq_bind;
 	struct portal_queue_info queue_info;
+	struct portal_queue_cancel queue_cancel;
 };
 
 struct ioctl_op {
@@ -94,6 +95,7 @@ THUNK(mem_ioctl_unmap, struct portal_vm_file, portal_id)
 THUNK(irq_ioctl_bind, struct portal_vm_file, portal_irq_bind)
 THUNK(irq_ioctl_unbind, struct portal_vm_file, portal_irq_bind)
 THUNK(queue_ioctl_info, struct portal_queue_file, portal_queue_info)
+THUNK(queue_ioctl_cancel, struct portal_queue_file, portal_queue_cancel)
 
 static const struct ioctl_op dev_ops[] = {
 	OP(PORTAL_GET_INFO, get_info, portal_info, __reserved, false),
@@ -123,6 +125,7 @@ static const struct ioctl_op vm_ops[] = {
 
 static const struct ioctl_op queue_ops[] = {
 	OP(PORTAL_QUEUE_INFO, op_queue_ioctl_info, portal_queue_info, out_stale, false),
+	OP(PORTAL_QUEUE_CANCEL, op_queue_ioctl_cancel, portal_queue_cancel, flags, false),
 };
 
 static long dispatch(const struct ioctl_op *ops, size_t nr, void *ctx, unsigned int cmd,

@@ -85,7 +85,9 @@ int portal_merge_post(struct portal_target *t, struct portal_queue *queue,
 		goto out_unlock;
 	}
 	/* NEED_COMMIT: the owner tells when head moves on */
-	room = !queue->backlog && portal_queue_room(queue, PORTAL_RING_F_NEED_COMMIT);
+	portal_life_flush(queue);
+	room = !queue->backlog && !portal_life_pending(queue) &&
+	       portal_queue_room(queue, PORTAL_RING_F_NEED_COMMIT);
 	if (m && m->pos > queue->head) {
 		portal_ring_flag(queue, PORTAL_RING_F_NEED_COMMIT, true);
 		portal_ring_head(queue);
@@ -126,7 +128,7 @@ bool portal_merge_flush(struct portal_queue *queue)
 	bool told = false;
 
 	lockdep_assert_held(&queue->lock);
-	if (queue->dead)
+	if (queue->dead || portal_life_pending(queue))
 		return false;
 	list_for_each_entry_safe(m, tmp, &queue->merges, node) {
 		if (m->pos > queue->head)

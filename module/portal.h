@@ -18,6 +18,7 @@
 #define _PORTAL_H
 
 #include <linux/atomic.h>
+#include <linux/bitmap.h>
 #include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/kref.h>
@@ -61,6 +62,7 @@ struct portal_vm;
 #define PORTAL_MAX_TIMEOUT_NS	(3600ULL * NSEC_PER_SEC)
 #define PORTAL_TIMEOUT_NS	(5ULL * NSEC_PER_SEC)
 #define PORTAL_HOLD_NS		(10ULL * NSEC_PER_SEC)
+#define PORTAL_LIFE_VCPUS	4096
 #define PORTAL_MAX_FILTERS	16
 #define PORTAL_MAX_ROUTES	64
 #define PORTAL_MAX_RATE		NSEC_PER_SEC
@@ -171,6 +173,7 @@ struct portal_sync {
  * @mm: of the VMM; its mm_count is held
  * @mn: tells when @mm goes
  * @gone: VMM or VM is dead, or is being detached
+ * @gone_reason: enum portal_gone, 0: its clients left
  * @hello: the guest made its handshake
  * @unhashed: out of the table; under portal_vms_mutex
  * @watched: @closed can be believed
@@ -186,6 +189,8 @@ struct portal_sync {
  * @timeout_work: ends calls and waits that are over their deadline
  * @timeout_at: when it runs next, 0 if not armed; under @lock
  * @vcpus: struct portal_vcpu by index
+ * @nr_vcpus: those that poll_work has seen
+ * @vcpus_told: PORTAL_LIFE_VCPU was sent
  * @clients: struct portal_client.node, under portal_vms_mutex
  * @hooks: hypercall hooks of all clients; SRCU, changed under @hooks_lock
  * @regions: regions of all clients; SRCU, changed under @hooks_lock
@@ -205,6 +210,7 @@ struct portal_vm {
 	struct mm_struct *mm;
 	struct mmu_notifier mn;
 	bool gone;
+	u32 gone_reason;
 	bool hello;
 	struct rcu_head rcu;
 	bool unhashed, released;
@@ -221,6 +227,8 @@ struct portal_vm {
 	atomic64_t next_id;
 	struct portal_sync syncs[PORTAL_SYNC_SLOTS];
 	struct xarray vcpus;
+	u32 nr_vcpus;
+	DECLARE_BITMAP(vcpus_told, PORTAL_LIFE_VCPUS);
 
 	struct list_head clients;
 	struct mutex hooks_lock;
@@ -445,14 +453,42 @@ struct portal_call {
 };
 
 /**
+ * struct portal_life - events that wait for room in the ring; portal_queue.lock
+ * @attached: PORTAL_LIFE_ATTACHED waits
+ * @gone: PORTAL_LIFE_VM_GONE waits
+ * @hellos: so many PORTAL_LIFE_HELLO wait as one
+ * @nr_vcpus: bits set in @vcpus
+ * @vcpus: PORTAL_LIFE_VCPU of these wait
+ */
+struct portal_life {
+	bool attached, gone;
+	u64 hellos;
+	u64 attached_data[3], gone_data[3], hello_data[3];
+	u32 nr_vcpus;
+	DECLARE_BITMAP(vcpus, PORTAL_LIFE_VCPUS);
+};
+
+/**
+ * struct portal_pages - a ring's memory; each ownership has its own
+ * @ref: of the queue while it is the present one, and of the owner's file
+ */
+struct portal_pages {
+	refcount_t ref;
+	struct portal_ring *ring;
+};
+
+/**
  * struct portal_queue - a ring and who serves it
  * @lock: protects all below but @ring's entries
+ * @pages: of the present or last owner
+ * @ring: the memory itself
  * @tail: next position to write
  * @head: consumed up to here, as last believed
  * @seen: the owner has looked at entries before it
  * @calls: unanswered calls of this queue
  * @fences: vCPUs that wait for @head
  * @merges: struct portal_merge.node
+ * @life: with PORTAL_QUEUE_F_LIFECYCLE, else NULL
  * @epoch: number of the ownership
  * @owned: an owner's fd is open
  * @failed: nobody took it over in time, or @orphan is FAIL
@@ -468,6 +504,7 @@ struct portal_queue {
 	u64 hold_ns;
 
 	spinlock_t lock;
+	struct portal_pages *pages;
 	struct portal_ring *ring;
 	size_t ring_size;
 	u32 entries;
@@ -476,6 +513,7 @@ struct portal_queue {
 	struct list_head calls;
 	struct list_head fences;
 	struct list_head merges;
+	struct portal_life *life;
 	u32 backlog;
 	u32 epoch;
 	bool owned, failed, dead;
@@ -503,6 +541,7 @@ struct portal_vm_file {
 
 struct portal_queue_file {
 	struct portal_queue *queue;
+	struct portal_pages *pages;
 	u32 epoch;
 };
 
@@ -543,14 +582,16 @@ bool portal_kvm_mem_overlaps(struct kvm *kvm, u64 gpa, u64 len);
 /* vm.c */
 extern struct mutex portal_vms_mutex;
 struct portal_vm *portal_vm_find(void *key);
-struct portal_vm *portal_vm_create(void *key, struct mm_struct *mm,
-				   const struct portal_vm_ops *ops);
+struct portal_vm *portal_vm_alloc(void *key, struct mm_struct *mm,
+				  const struct portal_vm_ops *ops);
+void portal_vm_unalloc(struct portal_vm *vm);
+int portal_vm_add(struct portal_vm *vm);
 void portal_vm_put(struct portal_vm *vm);
 int portal_vm_link(struct portal_vm *vm, struct portal_client *client);
 void portal_vm_unlink(struct portal_vm *vm, struct portal_client *client);
 bool portal_vm_enter(struct portal_vm *vm);
 void portal_vm_exit(struct portal_vm *vm);
-void portal_vm_mark_gone(struct portal_vm *vm);
+void portal_vm_mark_gone(struct portal_vm *vm, u32 reason);
 void portal_vm_wake_all(struct portal_vm *vm);
 void portal_vm_bounds(struct portal_vm *vm);
 struct portal_vcpu *portal_vcpu_get(struct portal_vm *vm, u32 id, void *arch);
@@ -566,6 +607,8 @@ void portal_client_shutdown(struct portal_client *client);
 int portal_vm_ioctl_dup(struct portal_vm_file *vf, struct portal_vm_dup *arg);
 int portal_vm_ioctl_info(struct portal_vm_file *vf, struct portal_vm_info *arg);
 void portal_client_put(struct portal_client *client);
+int portal_shadow_mmap(struct portal_client *client, struct vm_area_struct *vma, u32 rights,
+		       const struct portal_queue *queue);
 extern const struct file_operations portal_vm_fops;
 
 /* inode.c */
@@ -644,16 +687,20 @@ void portal_call_finish(struct portal_call *call, u32 action, u64 value, u32 err
 void portal_calls_cancel(struct portal_vm *vm, const struct portal_target *t,
 			 const struct portal_queue *queue, u32 error);
 void portal_calls_drop(struct portal_vm *vm);
-int portal_call_reply(struct portal_queue *queue, const struct portal_reply *reply);
+int portal_call_reply(struct portal_queue_file *qf, const struct portal_reply *reply);
 void portal_timeout_arm(struct portal_vm *vm, u64 deadline);
 void portal_timeout_work(struct work_struct *work);
 
 /* ring.c */
-int portal_ring_alloc(struct portal_queue *queue);
+struct portal_pages *portal_pages_alloc(const struct portal_queue *queue);
+void portal_pages_put(struct portal_pages *pages);
+void portal_ring_move(struct portal_queue *queue, struct portal_pages *pages);
 void portal_ring_write(struct portal_queue *queue, const struct portal_request *req);
+size_t portal_ring_bytes(u32 entries);
 bool portal_ring_full(const struct portal_queue *queue);
 void portal_ring_head(struct portal_queue *queue);
-const struct portal_request *portal_ring_entry(const struct portal_queue *queue, u64 pos);
+struct portal_request *portal_ring_entry(const struct portal_queue *queue,
+					 struct portal_ring *ring, u64 pos);
 void portal_ring_flag(struct portal_queue *queue, u32 flag, bool on);
 
 /* queue.c */
@@ -672,13 +719,22 @@ int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u6
 int portal_queue_call(struct portal_queue *queue, struct portal_call *call);
 void portal_queue_consumed(struct portal_queue *queue);
 void portal_queue_drop(struct portal_queue *queue, u64 nr);
-void portal_queue_lifecycle(struct portal_client *client, u32 event, u64 d0, u64 d1);
 bool portal_queue_room(struct portal_queue *queue, u32 flag);
 void portal_queue_settle(struct portal_queue *queue);
 void portal_queue_wake(struct portal_queue *queue);
 bool portal_fence_passed(struct portal_queue *queue, u64 pos);
 bool portal_fence_wait(struct portal_vcpu *pv, struct portal_target *t,
 		       struct portal_queue *queue, u64 pos, const void *key, bool inplace);
+
+/* life.c */
+int portal_life_alloc(struct portal_queue *queue);
+bool portal_life_pending(const struct portal_queue *queue);
+bool portal_life_flush(struct portal_queue *queue);
+void portal_life_queue(struct portal_queue *queue, u32 event, u64 d0, u64 d1, u64 d2);
+void portal_life_client(struct portal_client *client, u32 event, u64 d0, u64 d1, u64 d2);
+void portal_life_vm(struct portal_vm *vm, u32 event, u64 d0, u64 d1, u64 d2);
+void portal_life_vcpu(struct portal_vm *vm, u32 id);
+void portal_life_poll(struct portal_vm *vm);
 
 /* chardev.c */
 extern const struct file_operations portal_queue_fops;
@@ -694,10 +750,11 @@ long portal_ioctl_queue(struct file *file, unsigned int cmd, unsigned long arg);
 int portal_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
 void portal_uring_work(struct work_struct *work);
 void portal_uring_complete(struct portal_queue *queue, int res);
+int portal_queue_ioctl_cancel(struct portal_queue_file *qf, struct portal_queue_cancel *arg);
 int portal_uring_flush(struct file *file, fl_owner_t id);
 
 /* reply.c */
-int portal_replies(struct portal_queue *queue, const struct portal_reply __user *ureplies,
+int portal_replies(struct portal_queue_file *qf, const struct portal_reply __user *ureplies,
 		   u32 nr);
 int portal_queue_ioctl_commit(struct portal_queue_file *qf, struct portal_uring_cmd *arg);
 

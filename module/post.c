@@ -58,7 +58,7 @@ void portal_queue_settle(struct portal_queue *queue)
 	const struct portal_vcpu *pv;
 
 	lockdep_assert_held(&queue->lock);
-	if (!list_empty(&queue->merges))
+	if (!list_empty(&queue->merges) || portal_life_pending(queue))
 		return;
 	list_for_each_entry(pv, &queue->fences, fence_node)
 		if (pv->fence_pos > queue->head && !queue->dead && !queue->failed)
@@ -87,8 +87,9 @@ int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u6
 	if (queue->dead || queue->failed)
 		goto out_unlock;
 	ret = -EAGAIN;
+	portal_life_flush(queue);
 	/* calls that wait for room came before */
-	if (queue->backlog || !portal_queue_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
+	if (queue->backlog || portal_life_pending(queue) || !portal_queue_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
 		*pos = max_t(s64, queue->head + 1, queue->tail + 1 - queue->entries);
 		goto out_unlock;
 	}
@@ -136,7 +137,8 @@ int portal_queue_call(struct portal_queue *queue, struct portal_call *call)
 	if (queue->dead || queue->failed)
 		goto out_unlock;
 	list_add_tail(&call->queue_node, &queue->calls);
-	if (!queue->backlog && portal_queue_room(queue, PORTAL_RING_F_OVERFLOW)) {
+	portal_life_flush(queue);
+	if (!queue->backlog && !portal_life_pending(queue) && portal_queue_room(queue, PORTAL_RING_F_OVERFLOW)) {
 		call->pos = queue->tail;
 		call->state = PORTAL_CALL_QUEUED;
 		portal_ring_write(queue, &call->req);
@@ -188,16 +190,19 @@ void portal_queue_consumed(struct portal_queue *queue)
 {
 	struct portal_vm *vm = queue->client->vm;
 	struct portal_vcpu *pv;
-	bool backlog;
+	bool backlog, told;
 
 	spin_lock(&queue->lock);
 	portal_ring_head(queue);
+	told = portal_life_flush(queue);
 	list_for_each_entry(pv, &queue->fences, fence_node)
 		if (pv->fence_pos <= queue->head || queue->dead || queue->failed)
 			vm->ops->wake(pv);
 	backlog = queue->backlog;
 	/* calls in line came before what waits to be merged */
-	if (!backlog && portal_merge_flush(queue))
+	if (!backlog)
+		told |= portal_merge_flush(queue);
+	if (told)
 		portal_queue_wake(queue);
 	portal_queue_settle(queue);
 	spin_unlock(&queue->lock);
@@ -205,38 +210,6 @@ void portal_queue_consumed(struct portal_queue *queue)
 		wake_up_all(&vm->inplace_wq);
 	if (backlog)
 		refill(queue);
-}
-
-/**
- * portal_queue_lifecycle - tell a client's queues what became of the VM
- * @client: the client
- * @event: enum portal_lifecycle
- * @d0: data[0]
- * @d1: data[1]
- *
- * Not waited for: a queue that is full counts it as dropped.
- */
-void portal_queue_lifecycle(struct portal_client *client, u32 event, u64 d0, u64 d1)
-{
-	struct portal_request req = {
-		.kind = PORTAL_KIND_LIFECYCLE,
-		.addr = event,
-		.data = { d0, d1 },
-	};
-	struct portal_queue *queue;
-	unsigned long i;
-	u64 pos;
-
-	rcu_read_lock();	/* queues are freed by RCU, their rings before that */
-	xa_for_each(&client->queues, i, queue) {
-		if (!(queue->flags & PORTAL_QUEUE_F_LIFECYCLE) ||
-		    !kref_get_unless_zero(&queue->ref))
-			continue;
-		if (portal_queue_post(queue, &req, &pos) == -EAGAIN)
-			portal_queue_drop(queue, 1);
-		portal_queue_put(queue);
-	}
-	rcu_read_unlock();
 }
 
 /* ---- waiting for head --------------------------------------------------- */

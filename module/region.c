@@ -320,6 +320,8 @@ int portal_region_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg)
 		return -EINVAL;
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	if (!(vf->rights & (PORTAL_RIGHT_MMIO | PORTAL_RIGHT_PIO)))
+		return -EPERM;		/* not even whether it is there */
 	mutex_lock(&client->lock);
 	region = xa_load(&client->regions, arg->id);
 	if (!region)

@@ -309,18 +309,23 @@ void portal_calls_drop(struct portal_vm *vm)
 
 /**
  * portal_call_reply - what an owner answers
- * @queue: its queue
+ * @qf: its file
  * @reply: checked by the caller
  *
- * Return: 0 or -ENOENT: no such call of this queue, it is over.
+ * Return: 0, -ENOENT: no such call of this queue, it is over; -ESTALE.
  */
-int portal_call_reply(struct portal_queue *queue, const struct portal_reply *reply)
+int portal_call_reply(struct portal_queue_file *qf, const struct portal_reply *reply)
 {
+	struct portal_queue *queue = qf->queue;
 	struct portal_vm *vm = queue->client->vm;
 	struct portal_call *call;
 	int ret = -ENOENT;
 
 	spin_lock(&vm->lock);
+	if (READ_ONCE(queue->epoch) != qf->epoch) {	/* changed under vm->lock only */
+		spin_unlock(&vm->lock);
+		return -ESTALE;
+	}
 	hash_for_each_possible(vm->ids, call, id_node, reply->id) {
 		if (call->req.id != reply->id || call->queue != queue)
 			continue;

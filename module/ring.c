@@ -9,6 +9,7 @@
  * head and our tail.
  */
 #include <linux/mm.h>
+#include <linux/slab.h>
 #include <linux/vmalloc.h>
 #include "portal.h"
 
@@ -22,33 +23,76 @@ static_assert(offsetof(struct portal_request, data) == 64);
 
 #define ENTRIES_OFF	PAGE_SIZE
 
-int portal_ring_alloc(struct portal_queue *queue)
+/**
+ * portal_pages_alloc - memory for a ring
+ * @queue: its entries and ring_size are set
+ *
+ * Return: it, with one reference, or NULL.
+ */
+struct portal_pages *portal_pages_alloc(const struct portal_queue *queue)
 {
+	struct portal_pages *pages;
 	struct portal_ring *ring;
 
-	queue->ring_size = ENTRIES_OFF +
-			   PAGE_ALIGN(queue->entries * sizeof(struct portal_request));
+	pages = kzalloc(sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	if (!pages)
+		return NULL;
 	ring = vmalloc_user(queue->ring_size);
-	if (!ring)
-		return -ENOMEM;
+	if (!ring) {
+		kfree(pages);
+		return NULL;
+	}
 	ring->magic = PORTAL_RING_MAGIC;
 	ring->version = PORTAL_RING_VERSION;
 	ring->entries = queue->entries;
 	ring->entry_size = sizeof(struct portal_request);
 	ring->entries_off = ENTRIES_OFF;
-	queue->ring = ring;
-	return 0;
+	ring->queue_id = queue->id;
+	refcount_set(&pages->ref, 1);
+	pages->ring = ring;
+	return pages;
 }
 
-static struct portal_request *entry(const struct portal_queue *queue, u64 pos)
+/* Context: process. What is mapped stays until it is unmapped. */
+void portal_pages_put(struct portal_pages *pages)
 {
-	return (void *)queue->ring + ENTRIES_OFF +
+	if (!refcount_dec_and_test(&pages->ref))
+		return;
+	vfree(pages->ring);
+	kfree(pages);
+}
+
+struct portal_request *portal_ring_entry(const struct portal_queue *queue,
+					 struct portal_ring *ring, u64 pos)
+{
+	return (void *)ring + ENTRIES_OFF +
 	       (pos & (queue->entries - 1)) * sizeof(struct portal_request);
 }
 
-const struct portal_request *portal_ring_entry(const struct portal_queue *queue, u64 pos)
+/**
+ * portal_ring_move - go on in other pages, out of the earlier owner's sight
+ * @queue: its lock held
+ * @pages: new ones; the queue's reference to the old ones becomes the caller's
+ */
+void portal_ring_move(struct portal_queue *queue, struct portal_pages *pages)
 {
-	return entry(queue, pos);
+	struct portal_ring *ring = pages->ring;
+	u64 pos;
+
+	lockdep_assert_held(&queue->lock);
+	for (pos = queue->head; pos < queue->tail; pos++)
+		*portal_ring_entry(queue, ring, pos) = *portal_ring_entry(queue, queue->ring, pos);
+	ring->flags = queue->ring_flags;
+	ring->dropped = (u32)queue->nr_dropped;
+	ring->head = (u32)queue->head;
+	ring->tail = (u32)queue->tail;
+	queue->pages = pages;
+	queue->ring = ring;
+}
+
+size_t portal_ring_bytes(u32 entries)
+{
+	return ENTRIES_OFF + PAGE_ALIGN(entries * sizeof(struct portal_request));
 }
 
 bool portal_ring_full(const struct portal_queue *queue)
@@ -63,7 +107,7 @@ bool portal_ring_full(const struct portal_queue *queue)
  */
 void portal_ring_write(struct portal_queue *queue, const struct portal_request *req)
 {
-	struct portal_request *e = entry(queue, queue->tail);
+	struct portal_request *e = portal_ring_entry(queue, queue->ring, queue->tail);
 
 	lockdep_assert_held(&queue->lock);
 	*e = *req;

@@ -37,6 +37,8 @@ TEST(command_numbers_are_frozen)
 	EXPECT_EQ(0xbd29, PORTAL_IRQ_UNBIND);
 	EXPECT_EQ(0xbd30, PORTAL_QUEUE_INFO);
 	EXPECT_EQ(0xbd31, PORTAL_QUEUE_COMMIT);
+	EXPECT_EQ(0xbd32, PORTAL_QUEUE_CANCEL);
+	EXPECT_EQ(0xc010bd82, PORTAL_URING_CANCEL);
 	EXPECT_EQ(0xc010bd80, PORTAL_URING_FETCH);
 	EXPECT_EQ(0xc010bd81, PORTAL_URING_COMMIT_AND_FETCH);
 	EXPECT_EQ(0x504f5254, PORTAL_HC_BASE);
@@ -90,6 +92,7 @@ LENGTH(mem_unmap, VM, PORTAL_MEM_UNMAP, portal_id, -ENOENT, [2] = 9999);
 LENGTH(irq_bind, VM, PORTAL_IRQ_BIND, portal_irq_bind, -EOPNOTSUPP, [2] = 5, [3] = -1, [4] = -1);
 LENGTH(irq_unbind, VM, PORTAL_IRQ_UNBIND, portal_irq_bind, -EOPNOTSUPP, [2] = 5, [3] = -1, [4] = -1);
 LENGTH(queue_info, QUEUE_FD, PORTAL_QUEUE_INFO, portal_queue_info, 0);
+LENGTH(queue_cancel, QUEUE_FD, PORTAL_QUEUE_CANCEL, portal_queue_cancel, -ENOENT);
 
 FIXTURE_SETUP(length)
 {

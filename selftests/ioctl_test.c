@@ -59,12 +59,12 @@ TEST_F(ioctl, unknown_numbers_are_enotty)
 	for (nr = 0; nr < 0x40; nr++) {
 		/* what one kind of fd knows, the others do not */
 		if (nr < 0x10 || nr >= 0x30)
-			EXPECT_ERRNO(ENOTTY, nr == 0x39 ? -ENOTTY :
+			EXPECT_ERRNO(ENOTTY, nr == 0x39 || nr == 0x3a ? -ENOTTY :
 				     portal_ioctl(self->vm, _IO(PORTAL_IOC_MAGIC, nr), &info));
 		if (nr > 1 && nr != 0x38)
 			EXPECT_ERRNO(ENOTTY, portal_ioctl(self->m.dev,
 							  _IO(PORTAL_IOC_MAGIC, nr), &info));
-		if (nr < 0x30 || nr > 0x31)
+		if (nr < 0x30 || nr > 0x32)
 			EXPECT_ERRNO(ENOTTY, portal_ioctl(self->q.fd,
 							  _IO(PORTAL_IOC_MAGIC, nr), &info));
 	}
@@ -89,6 +89,7 @@ TEST_F(ioctl, bad_pointer_is_efault)
 		}
 	EXPECT_ERRNO(EFAULT, portal_ioctl(self->q.fd, PORTAL_QUEUE_INFO, NULL));
 	EXPECT_ERRNO(EFAULT, portal_ioctl(self->q.fd, PORTAL_QUEUE_COMMIT, NULL));
+	EXPECT_ERRNO(EFAULT, portal_ioctl(self->q.fd, PORTAL_QUEUE_CANCEL, NULL));
 }
 
 TEST_F(ioctl, info_tells_features_and_limits)
@@ -344,7 +345,7 @@ TEST_F(ioctl, queue_create_refuses_what_it_cannot_do)
 
 TEST_F(ioctl, queue_open_checks_in_order)
 {
-	struct portal_queue_open a = { .size = sizeof(a), .flags = 1, .queue_id = NOBODY };
+	struct portal_queue_open a = { .size = sizeof(a), .flags = 2, .queue_id = NOBODY };
 
 	FAILS_UNTIL(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_QUEUE_OPEN, &a), a.flags = 0);
 	FAILS_UNTIL(ENOENT, portal_ioctl(self->vm, PORTAL_QUEUE_OPEN, &a),

@@ -259,10 +259,10 @@ static inline int queue_create(int vm, struct queue *q, struct portal_queue_crea
 	return queue_map(q);
 }
 
-/* queue_open: become the owner of queue @id. */
-static inline int queue_open(int vm, struct queue *q, __u32 id)
+/* queue_open_flags: become the owner of queue @id. */
+static inline int queue_open_flags(int vm, struct queue *q, __u32 id, __u32 flags)
 {
-	struct portal_queue_open arg = { .size = sizeof(arg), .queue_id = id };
+	struct portal_queue_open arg = { .size = sizeof(arg), .queue_id = id, .flags = flags };
 	int ret = portal_ioctl(vm, PORTAL_QUEUE_OPEN, &arg);
 
 	if (ret)
@@ -272,6 +272,11 @@ static inline int queue_open(int vm, struct queue *q, __u32 id)
 	ret = queue_map(q);
 	q->epoch = arg.out_epoch;
 	return ret;
+}
+
+static inline int queue_open(int vm, struct queue *q, __u32 id)
+{
+	return queue_open_flags(vm, q, id, 0);
 }
 
 static inline void queue_close(struct queue *q)

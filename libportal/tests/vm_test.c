@@ -110,6 +110,10 @@ static void test_region(void **state)
 	portal_region_write32(twin, 0, 9);
 	assert_int_equal(*(uint32_t *)portal_region_shadow(reg), 9);
 	portal_region_unmap(twin);
+	/* by the fd of a queue, and what is there is the queue's */
+	assert_ok(portal_region_map_fd(fake.queue_fd, 6, 0, 4096, &twin));
+	assert_int_equal(portal_region_read32(twin, 0), PORTAL_RING_MAGIC);
+	assert_err(portal_region_del(twin), EPERM);
 	portal_region_unmap(NULL);
 	assert_ok(portal_region_del(reg));
 	assert_int_equal(fake.deleted, 6);

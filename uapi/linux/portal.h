@@ -485,7 +485,8 @@ struct portal_region_range {
  * @ranges_uptr: (in) array of struct portal_region_range
  * @nr_ranges: (in) its length, 0 to out_max_ranges
  * @out_region_id: for PORTAL_REGION_DEL
- * @out_shadow_off: mmap offset on the VM fd of the shadow page(s)
+ * @out_shadow_off: mmap offset of the shadow page(s): on a VM fd with the right
+ *	of the bus, and on the queue fd of the owner of (one of) its queues
  * @out_shadow_size: bytes to mmap, a multiple of the page size
  * @__reserved: 0
  * @filters_uptr: (in) array of struct portal_filter
@@ -559,16 +560,28 @@ struct portal_queue_create {
 /**
  * struct portal_queue_open - ioctl(PORTAL_QUEUE_OPEN): become the owner
  * @size: (in) sizeof(struct portal_queue_open)
- * @flags: (in) must be 0
+ * @flags: (in) PORTAL_QUEUE_OPEN_F_*
  * @queue_id: (in) an existing queue; its earlier owner's fd gets ESTALE
  * @out_fd: new queue fd
  * @out_epoch: number of this ownership, in every request
  * @out_redelivered: calls put into the ring again
  * @out_mmap_size: bytes to mmap at offset 0
+ *
+ * What the earlier owner took and did not answer ends as @orphan of the queue
+ * says, or with PORTAL_QUEUE_OPEN_F_HANDOVER is handed out again, marked
+ * PORTAL_REQ_F_REDELIVERED; what it did not consume is handed out again in any
+ * case. Its answers are refused from then on, so that each call is answered
+ * once. For nothing to be done twice either, it stops fetching (QUEUE_CANCEL),
+ * answers and consumes what it has, and then the new one opens the queue:
+ * requests wait in the ring meanwhile.
+ *
+ * Each ownership has pages of its own: the earlier owner's mapping stays as it
+ * was at that moment, but for epoch, which is the new owner's.
  */
 struct portal_queue_open {
 	__u32 size;
 	__u32 flags;
+#define PORTAL_QUEUE_OPEN_F_HANDOVER	(1U << 0)
 	__u32 queue_id;
 	__s32 out_fd;
 	__u32 out_epoch;
@@ -704,10 +717,30 @@ enum portal_kind {
 	 */
 };
 
+/**
+ * enum portal_lifecycle - what a queue with PORTAL_QUEUE_F_LIFECYCLE is told
+ * @PORTAL_LIFE_HELLO: the guest's handshake: data[0] version, [1] features, [2]
+ *	the how-manieth since attach: from 2 on it was reset
+ * @PORTAL_LIFE_VM_GONE: the last event: data[0] is enum portal_gone
+ * @PORTAL_LIFE_VCPU: data[0] is the index of a vCPU: at its first request, or
+ *	within a second or two of its creation if that was after attach; once
+ * @PORTAL_LIFE_ATTACHED: the first event of a queue: data[0] vCPUs of the VM,
+ *	[1] handshakes so far
+ *
+ * None is lost if the ring is full: it comes when there is room, before all
+ * else; of several HELLOs that wait, the last, with PORTAL_REQ_F_MERGED and
+ * their number in @count.
+ */
 enum portal_lifecycle {
-	PORTAL_LIFE_HELLO = 1,		/* guest (re)started: data[0] version, [1] features */
-	PORTAL_LIFE_VM_GONE = 2,	/* VMM exited or closed the VM */
-	PORTAL_LIFE_VCPU = 3,		/* first request of a vCPU */
+	PORTAL_LIFE_HELLO = 1,
+	PORTAL_LIFE_VM_GONE = 2,
+	PORTAL_LIFE_VCPU = 3,
+	PORTAL_LIFE_ATTACHED = 4,
+};
+
+enum portal_gone {
+	PORTAL_GONE_EXITED = 1,		/* the VMM's address space is gone */
+	PORTAL_GONE_CLOSED = 2,		/* the VMM lives and closed the VM */
 };
 
 /**
@@ -825,6 +858,21 @@ struct portal_queue_info {
 };
 
 /**
+ * struct portal_queue_cancel - ioctl(PORTAL_QUEUE_CANCEL) on a queue fd
+ * @size: (in) sizeof(struct portal_queue_cancel)
+ * @flags: (in) must be 0
+ *
+ * The parked FETCH or COMMIT_AND_FETCH ends with ECANCELED; ENOENT if none is
+ * parked. The uring_cmd PORTAL_URING_CANCEL does the same. io_uring itself
+ * cancels a command only when its ring or task goes, and only with
+ * PORTAL_FEAT_URING_CANCEL.
+ */
+struct portal_queue_cancel {
+	__u32 size;
+	__u32 flags;
+};
+
+/**
  * struct portal_uring_cmd - the 16 bytes at sqe->cmd, and ioctl(QUEUE_COMMIT)
  * @replies_uptr: array of struct portal_reply, 0 if none
  * @nr_replies: its length, at most 256
@@ -855,6 +903,7 @@ struct portal_uring_cmd {
 
 #define PORTAL_URING_FETCH		_IOWR(PORTAL_IOC_MAGIC, 0x80, struct portal_uring_cmd)
 #define PORTAL_URING_COMMIT_AND_FETCH	_IOWR(PORTAL_IOC_MAGIC, 0x81, struct portal_uring_cmd)
+#define PORTAL_URING_CANCEL		_IOWR(PORTAL_IOC_MAGIC, 0x82, struct portal_uring_cmd)
 
 enum {
 	PORTAL_CMD_GET_INFO = 0x00,
@@ -879,6 +928,7 @@ enum {
 	PORTAL_CMD_IRQ_UNBIND = 0x29,
 	PORTAL_CMD_QUEUE_INFO = 0x30,
 	PORTAL_CMD_QUEUE_COMMIT = 0x31,
+	PORTAL_CMD_QUEUE_CANCEL = 0x32,
 };
 
 /* on /dev/portal */
@@ -906,5 +956,6 @@ enum {
 /* on a queue fd */
 #define PORTAL_QUEUE_INFO	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_INFO)
 #define PORTAL_QUEUE_COMMIT	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_COMMIT)
+#define PORTAL_QUEUE_CANCEL	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_CANCEL)
 
 #endif /* _UAPI_LINUX_PORTAL_H */

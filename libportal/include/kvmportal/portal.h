@@ -110,9 +110,15 @@ struct portal_region_opts {
 int portal_region_add(struct portal_vm *vm, uint32_t queue_id, uint64_t gpa, uint64_t len,
 		      const struct portal_region_range *ranges, uint32_t nr,
 		      const struct portal_region_opts *opts, struct portal_region **region);
-/* Maps the shadow page of a region that another holder of this client added. */
+/*
+ * Maps the shadow page of a region that another holder of this client added;
+ * needs the right of its bus.
+ */
 int portal_region_map(struct portal_vm *vm, uint32_t region_id, uint64_t shadow_off,
 		      uint32_t shadow_size, struct portal_region **region);
+/* The same with the raw queue fd of the owner of a queue that the region uses. */
+int portal_region_map_fd(int queue_fd, uint32_t region_id, uint64_t shadow_off,
+			 uint32_t shadow_size, struct portal_region **region);
 uint32_t portal_region_id(const struct portal_region *region);
 uint64_t portal_region_shadow_off(const struct portal_region *region);
 uint32_t portal_region_shadow_size(const struct portal_region *region);
@@ -128,7 +134,10 @@ void portal_region_write64(struct portal_region *region, uint32_t off, uint64_t 
 uint32_t portal_region_or32(struct portal_region *region, uint32_t off, uint32_t bits);
 /* Takes the count of a PORTAL_RANGE_F_COUNT doorbell; do it before the work. */
 uint32_t portal_region_take(struct portal_region *region, uint32_t aux);
-/* Removes the region from the guest and unmaps it, also on error. */
+/*
+ * Removes the region from the guest and unmaps it, also on error. -EPERM: it is
+ * from portal_region_map_fd().
+ */
 int portal_region_del(struct portal_region *region);
 /* Unmaps it only; the guest keeps it. */
 void portal_region_unmap(struct portal_region *region);

@@ -71,7 +71,11 @@ int portal_region_add(struct portal_vm *vm, uint32_t queue_id, uint64_t gpa, uin
 			 .on_timeout = o.on_timeout,
 			 .policy = o.policy,
 			 .ranges_uptr = ptr_to_u64(ranges),
-			 .nr_ranges = nr);
+			 .nr_ranges = nr,
+			 .filters_uptr = ptr_to_u64(o.filters),
+			 .queues_uptr = ptr_to_u64(o.queues),
+			 .nr_filters = o.nr_filters,
+			 .nr_queues = o.nr_queues);
 	err = portal_ioctl(vm->fd, PORTAL_REGION_ADD, &arg);
 	if (err < 0)
 		return err;
@@ -80,6 +84,12 @@ int portal_region_add(struct portal_vm *vm, uint32_t queue_id, uint64_t gpa, uin
 	if (err)
 		portal_id_ioctl(vm->fd, PORTAL_REGION_DEL, arg.out_region_id);
 	return err;
+}
+
+int portal_region_get_info(struct portal_vm *vm, uint32_t region_id,
+			   struct portal_target_info *info, uint64_t *hits, uint32_t nr)
+{
+	return portal_target_ioctl(vm->fd, PORTAL_REGION_INFO, region_id, info, hits, nr);
 }
 
 uint32_t portal_region_id(const struct portal_region *region)

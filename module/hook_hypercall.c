@@ -80,20 +80,18 @@ static enum portal_step post(struct portal_vcpu *pv, struct portal_hook *hook,
 			return PORTAL_RESTART;
 		}
 		ret = portal_queue_post(queue, req, &pos);
-		hook = hook_match(pv->vm, hc->nr);
-		if (hook && hook->t.id != id)
-			hook = NULL;
-		if (ret && !hook)
+		if (ret)
 			portal_queue_drop(queue, 1);
 		portal_queue_put(queue);
-		queue = hook ? queue : NULL;
+		hook = hook_match(pv->vm, hc->nr);	/* may be another one */
+		if (hook && hook->t.id != id)
+			hook = NULL;
+	} else if (ret < 0) {
+		portal_queue_drop(queue, 1);
 	}
 	if (hook) {
 		atomic64_inc(&hook->t.stats.hits);
-		if (ret < 0)
-			portal_target_drop(&hook->t, queue);
-		else
-			atomic64_inc(&hook->t.stats.posted);
+		atomic64_inc(ret < 0 ? &hook->t.stats.dropped : &hook->t.stats.posted);
 	}
 	if (ret >= 0)
 		atomic64_inc(&s->posted);

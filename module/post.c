@@ -89,7 +89,8 @@ int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u6
 	ret = -EAGAIN;
 	portal_life_flush(queue);
 	/* calls that wait for room came before */
-	if (queue->backlog || portal_life_pending(queue) || !portal_queue_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
+	if (queue->backlog || portal_life_pending(queue) ||
+	    !portal_queue_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
 		*pos = max_t(s64, queue->head + 1, queue->tail + 1 - queue->entries);
 		goto out_unlock;
 	}
@@ -138,7 +139,8 @@ int portal_queue_call(struct portal_queue *queue, struct portal_call *call)
 		goto out_unlock;
 	list_add_tail(&call->queue_node, &queue->calls);
 	portal_life_flush(queue);
-	if (!queue->backlog && !portal_life_pending(queue) && portal_queue_room(queue, PORTAL_RING_F_OVERFLOW)) {
+	if (!queue->backlog && !portal_life_pending(queue) &&
+	    portal_queue_room(queue, PORTAL_RING_F_OVERFLOW)) {
 		call->pos = queue->tail;
 		call->state = PORTAL_CALL_QUEUED;
 		portal_ring_write(queue, &call->req);

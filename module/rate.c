@@ -23,7 +23,7 @@ static u64 rate_take(struct portal_rate *rate, u64 now)
 	if (!interval)
 		return 0;
 	do {
-		start = max_t(u64, tat, now);
+		start = max_t(s64, tat, now);
 		if (start - now > tolerance)
 			return start - tolerance;
 	} while (!atomic64_try_cmpxchg(&rate->tat, &tat, start + interval));

@@ -103,7 +103,8 @@ TEST_F(ioctl, info_tells_features_and_limits)
 	EXPECT_EQ(0, info.out_errata);
 	EXPECT_NE(0, info.out_features & PORTAL_FEAT_HYPERCALL);
 	EXPECT_EQ(0, info.out_features & ~(((PORTAL_FEAT_URING_CANCEL << 1) - 1) |
-					   PORTAL_FEAT_MOCK));
+					   PORTAL_FEAT_POLICY | PORTAL_FEAT_MOCK));
+	EXPECT_NE(0, info.out_features & PORTAL_FEAT_POLICY);
 	EXPECT_LE(1, info.out_vms);
 	EXPECT_GT(0x5a5a5a5a, info.out_max_queues);
 	EXPECT_LT(0, info.out_max_hooks);

@@ -191,7 +191,7 @@ TEST_F(policy, rate_drops_and_counts)
 				      .policy = PORTAL_POLICY_DROP));
 
 	ASSERT_LT(0, id);
-	/* the next token comes in a thousand seconds: no test is that slow */
+	/* one a second, five at once */
 	ASSERT_EQ(0, rate(self->vm, 0, 1, 5));
 	for (n = 0; n < 3; n++)
 		ASSERT_EQ(0, put(self, 0, n));
@@ -303,7 +303,7 @@ TEST_F(policy, who_is_held_too_long_gets_the_time_outs_action)
 
 	ASSERT_LT(0, hook);
 	ASSERT_LT(0, region);
-	/* a token each thousand seconds would be too few for EINVAL's sake: spend it */
+	/* the only token of this second */
 	ASSERT_EQ(0, rate(self->vm, 0, 1, 1));
 	ASSERT_EQ(0, put(self, 0, 1));
 	start = now_ns();
@@ -339,7 +339,7 @@ TEST_F(policy, who_is_held_goes_when_the_limit_goes_or_the_hook)
 	ASSERT_LT(0, id);
 	ASSERT_EQ(0, rate(self->vm, PORTAL_RATE_F_VM, 1, 1));
 	ASSERT_EQ(0, mock_run(self->vm, &a));
-	/* far beyond: a burst is gone at once, its next token comes in a second */
+	/* the next token comes in a second */
 	ASSERT_EQ(0, vcpu_start(&v[0], self->vm, a));
 	ASSERT_TRUE(WAIT_UNTIL(portal_vm_info(self->vm).out_held == 1));
 	ASSERT_EQ(0, rate(self->vm, PORTAL_RATE_F_VM, 0, 0));

@@ -86,6 +86,8 @@ struct portal_info {
 #define PORTAL_FEAT_URING		(1ULL << 8)
 /* a parked uring_cmd can be cancelled (else it ends after 1 s by ETIME) */
 #define PORTAL_FEAT_URING_CANCEL	(1ULL << 9)
+/* filters, COALESCE, RATE_SET, sets of queues, HANDOVER, QUEUE_CANCEL, *_INFO */
+#define PORTAL_FEAT_POLICY		(1ULL << 16)
 /* test build: PORTAL_MOCK_* ioctls exist */
 #define PORTAL_FEAT_MOCK		(1ULL << 63)
 	__aligned_u64 out_errata;
@@ -202,10 +204,11 @@ struct portal_vm_info {
  * @__reserved: 0
  *
  * Counted are calls and posted requests, whatever queue they go to; not what
- * a filter keeps back and what the kernel answers itself. One too many is held: a hypercall restartably, a register access as by
- * PORTAL_POLICY_BLOCK; no longer than its hook's timeout_ns, then it ends as
- * an unanswered call, or is dropped and counted. A posted request of a hook
- * or region without PORTAL_POLICY_BLOCK is dropped and counted at once.
+ * a filter keeps back and what the kernel answers itself. One too many is
+ * held: a hypercall restartably, a register access as by PORTAL_POLICY_BLOCK;
+ * no longer than its hook's timeout_ns, then it ends as an unanswered call, or
+ * is dropped and counted. A posted request of a hook or region without
+ * PORTAL_POLICY_BLOCK is dropped and counted at once.
  */
 struct portal_rate_set {
 	__u32 size;

@@ -208,7 +208,8 @@ struct portal_vm_info {
  * held: a hypercall restartably, a register access as by PORTAL_POLICY_BLOCK;
  * no longer than its hook's timeout_ns, then it ends as an unanswered call, or
  * is dropped and counted. A posted request of a hook or region without
- * PORTAL_POLICY_BLOCK is dropped and counted at once.
+ * PORTAL_POLICY_BLOCK is dropped and counted at once. A limit of the VM stays
+ * until the last client is gone.
  */
 struct portal_rate_set {
 	__u32 size;

@@ -279,7 +279,8 @@ static bool queues_wait(struct portal_vcpu *pv, struct portal_region *region, u3
 			      atomic64_read(&t->routes[i].posted_pos);
 		if (!pos || (t->nr_routes > 1 && portal_fence_passed(t->routes[i].queue, pos)))
 			continue;
-		if (!portal_fence_wait(pv, t, t->routes[i].queue, pos, &t->routes[i], false))
+		/* a SYNC write that was restarted goes on with the same deadline */
+		if (!portal_fence_wait(pv, t, t->routes[i].queue, pos, t->routes[i].queue, false))
 			return false;
 	}
 	return true;
@@ -293,7 +294,8 @@ static void queues_wait_inplace(struct portal_vcpu *pv, struct portal_region *re
 
 	for (i = 0; i < t->nr_routes; i++)
 		portal_fence_wait(pv, t, t->routes[i].queue,
-				  atomic64_read(&t->routes[i].posted_pos), &t->routes[i], true);
+				  atomic64_read(&t->routes[i].posted_pos), t->routes[i].queue,
+				  true);
 }
 
 /* Must a filter that decides about a read know more than where it is? */
@@ -362,7 +364,7 @@ enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart, b
 	/* until we sleep, the bus keeps the region that @t is part of */
 	if (!READ_ONCE(t->dead) &&
 	    /* a read-modify-write would read what the plugin has made of it by then */
-	    !portal_fence_wait(pv, t, sync.queue, sync.pos, sync.region,
+	    !portal_fence_wait(pv, t, sync.queue, sync.pos, sync.queue,
 			       !can_restart || pv->has_read))
 		return PORTAL_RESTART;
 	sync_take(pv->vm, &sync, sync.pos);

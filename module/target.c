@@ -138,7 +138,7 @@ static int info_fill(const struct portal_target *t, struct portal_target_info *a
 	const struct portal_target_stats *s = &t->stats;
 	u32 i;
 
-	for (i = 0; i < min(arg->nr_filters, t->nr_rules); i++)
+	for (i = 0; uhits && i < min(arg->nr_filters, t->nr_rules); i++)
 		if (put_user(atomic64_read(&t->rules[i].hits), &uhits[i]))
 			return -EFAULT;
 	arg->nr_filters = t->nr_rules;

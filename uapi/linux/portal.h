@@ -312,7 +312,7 @@ struct portal_filter {
  * @flags: (in) must be 0
  * @id: (in) hook or region
  * @nr_filters: (in) length of @hits_uptr; (out) how many filters there are
- * @hits_uptr: (in) array of u64: how often each filter matched
+ * @hits_uptr: (in) array of u64: how often each filter matched; 0: not asked for
  * @out_hits: hypercalls or accesses that reached it
  * @out_filtered: of these, those a filter passed, answered or ignored
  * @out_passed: of these, those passed

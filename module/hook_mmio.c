@@ -422,7 +422,7 @@ static u64 region_post(struct portal_vcpu *pv, struct portal_region *region,
 	struct portal_route *route = portal_target_route_of(&region->t, pv);
 	struct portal_stats *stats = &pv->vm->stats;
 	struct portal_queue *queue = route->queue;
-	u64 pos, deadline = 0;
+	u64 pos = 0, deadline = 0;
 	enum portal_step step;
 	int ret;
 

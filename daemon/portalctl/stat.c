@@ -71,10 +71,13 @@ static void print_stat(struct json_object *reply)
 	}
 	for (size_t v = 0; v < json_object_array_length(vms); v++) {
 		struct json_object *vm = json_object_array_get_idx(vms, v);
+		struct json_object *kernel = get_obj(vm, "kernel");
 
+		if (kernel)
+			json_object_object_del(kernel, "pid");	/* told with the name */
 		printf("%s%s: pid %lld, %s\n", v ? "\n" : "", get_str(vm, "name"),
 		       get_num(vm, "pid"), get_str(vm, "state"));
-		print_pairs("kernel", get_obj(vm, "kernel"));
+		print_pairs("kernel", kernel);
 		if (get_obj(vm, "instances"))
 			print_instances(get_obj(vm, "instances"));
 	}

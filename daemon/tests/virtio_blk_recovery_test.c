@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Resets with requests in flight, and workers that die or are killed. */
-/* LINK: virtio_blk.o virtio_mmio.o virtqueue.o block.o backend.o frontend.o log.o -luring */
+/* LINK: virtio_blk.o virtio_blk_config.o virtio_blk_req.o virtio_blk_range.o */
+/* LINK: virtio_mmio.o virtio_mmio_page.o virtqueue.o block.o backend.o frontend.o log.o -luring */
 #include "virtio_world.h"
 #include <poll.h>
 #include <signal.h>
@@ -284,11 +285,11 @@ static void child(struct world *w)
 		_exit(2);
 	worker_start(w, &plugin, true);
 	for (;;) {
-		uint32_t *aux = (uint32_t *)(w->region->shadow + VIRTIO_MMIO_AUX_NOTIFY);
+		uint32_t *aux = (uint32_t *)(w->region->shadow + VIRTIO_MMIO_AUX_NOTIFY(0));
 		uint32_t n = __atomic_exchange_n(aux, 0, __ATOMIC_SEQ_CST);
 
 		if (n)
-			wr(w, VIRTIO_MMIO_QUEUE_NOTIFY, n);
+			virtio_blk_frontend.doorbell(w->fe, 0, n);
 		io_uring_submit(&w->ring);
 		if (!reap(w) && !n)
 			usleep(50);
@@ -326,7 +327,7 @@ static uint8_t model[DISK_SIZE];
 static void new_job(struct world *w, struct job *job, unsigned int s)
 {
 	uint64_t area = DISK_SECTORS / SLOTS;
-	uint32_t *aux = (uint32_t *)(w->region->shadow + VIRTIO_MMIO_AUX_NOTIFY);
+	uint32_t *aux = (uint32_t *)(w->region->shadow + VIRTIO_MMIO_AUX_NOTIFY(0));
 
 	job->busy = true;
 	job->out = random() & 1;
@@ -358,10 +359,13 @@ static unsigned int interrupt_handler(struct world *w, struct job *jobs)
 
 	__atomic_exchange_n((uint32_t *)(w->region->shadow + VIRTIO_MMIO_INTERRUPT_STATUS), 0,
 			    __ATOMIC_SEQ_CST);
-	while (drv_used(&w->d, &head, &len)) {
-		end_job(w, &jobs[head / 4], head / 4, len);
-		n++;
-	}
+	do {
+		while (drv_used(&w->d, &head, &len)) {
+			end_job(w, &jobs[head / 4], head / 4, len);
+			n++;
+		}
+		__atomic_store_n(&vring_used_event(&w->d.vr), w->d.last_used, __ATOMIC_SEQ_CST);
+	} while (w->d.last_used != __atomic_load_n(&w->d.vr.used->idx, __ATOMIC_SEQ_CST));
 	return n;
 }
 

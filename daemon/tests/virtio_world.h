@@ -29,6 +29,13 @@
 			 1ULL << VIRTIO_BLK_F_BLK_SIZE | 1ULL << VIRTIO_BLK_F_FLUSH)
 #define F_INDIRECT	(1ULL << VIRTIO_RING_F_INDIRECT_DESC)
 #define F_EVENT		(1ULL << VIRTIO_RING_F_EVENT_IDX)
+#define F_SIZE_MAX	(1ULL << VIRTIO_BLK_F_SIZE_MAX)
+#define F_TOPOLOGY	(1ULL << VIRTIO_BLK_F_TOPOLOGY)
+#define F_WCE		(1ULL << VIRTIO_BLK_F_CONFIG_WCE)
+#define F_MQ		(1ULL << VIRTIO_BLK_F_MQ)
+#define F_RING_RESET	(1ULL << VIRTIO_F_RING_RESET)
+#define F_DISCARD	(1ULL << VIRTIO_BLK_F_DISCARD)
+#define F_ZEROES	(1ULL << VIRTIO_BLK_F_WRITE_ZEROES)
 #define DISK_SIZE	(1ULL << 20)
 #define DISK_SECTORS	(DISK_SIZE / 512)
 
@@ -102,6 +109,12 @@ static void ram_end(struct portal_io *io)
 	backend_io_done(io, 0);
 }
 
+/* What the worker does when a batch is over. */
+static void end_round(void)
+{
+	virtio_blk_frontend.end_round(world->fe);
+}
+
 static MAYBE_UNUSED void ram_end_all(void)
 {
 	unsigned int i, n = ram.nr_held;
@@ -109,6 +122,7 @@ static MAYBE_UNUSED void ram_end_all(void)
 	ram.nr_held = 0;
 	for (i = 0; i < n; i++)
 		ram_end(ram.held[i]);
+	end_round();
 }
 
 static MAYBE_UNUSED int ram_submit(void *handle, struct portal_io *io)
@@ -188,6 +202,7 @@ static int reap(struct world *w)
 		op->done(op, res);
 		n++;
 	}
+	end_round();
 	return n;
 }
 
@@ -221,6 +236,7 @@ static MAYBE_UNUSED void worker_start(struct world *w, const struct portald_plug
 	assert_int_equal(backend_create(p, w->handle, &w->env.backend), 0);
 	assert_int_equal(virtio_blk_frontend.create(&w->env, &w->fe), 0);
 	assert_int_equal(virtio_blk_frontend.enable(w->fe, resume), 0);
+	end_round();
 }
 
 static MAYBE_UNUSED void worker_stop(struct world *w)
@@ -321,6 +337,7 @@ static MAYBE_UNUSED uint32_t rd(struct world *w, uint32_t off)
 static MAYBE_UNUSED void wr(struct world *w, uint32_t off, uint32_t val)
 {
 	virtio_blk_frontend.write(w->fe, off, 4, val);
+	end_round();
 }
 
 static MAYBE_UNUSED uint64_t irqs(struct world *w)
@@ -353,9 +370,15 @@ static MAYBE_UNUSED void driver_start(struct world *w, uint64_t features)
 	assert_int_equal(rd(w, VIRTIO_MMIO_STATUS), 0xf);
 }
 
+static MAYBE_UNUSED void kick_queue(struct world *w, unsigned int q)
+{
+	virtio_blk_frontend.doorbell(w->fe, q, 1);
+	end_round();
+}
+
 static MAYBE_UNUSED void kick(struct world *w)
 {
-	wr(w, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+	kick_queue(w, 0);
 }
 
 static MAYBE_UNUSED void slot_header(struct world *w, unsigned int s, uint32_t type,

@@ -51,7 +51,9 @@ struct world {
 	struct frontend_env env;
 	struct io_uring ring;
 	void *fe;
-	struct drv d;
+	struct drv d;		/* the queue that is used: see use() */
+	struct drv others[4];
+	unsigned int queue;
 	void *handle;
 	char path[64];
 	bool file;
@@ -69,8 +71,9 @@ static char last_error[512];
 static struct {
 	uint8_t *data;
 	uint64_t size;
-	bool hold, writable, can_flush;
-	unsigned int started, fuas, flushes;
+	bool hold, writable, can_flush, can_fua, can_discard, can_zero;
+	int err;
+	unsigned int started, fuas, flushes, unmaps;
 	struct portal_io *held[256];
 	unsigned int nr_held;
 	void (*on_submit)(struct portal_io *io);
@@ -94,11 +97,32 @@ static MAYBE_UNUSED int ram_can_flush(void *handle)
 	return ram.can_flush;
 }
 
+static MAYBE_UNUSED int ram_can_fua(void *handle)
+{
+	(void)handle;
+	return ram.can_fua;
+}
+
+static MAYBE_UNUSED int ram_can_discard(void *handle)
+{
+	(void)handle;
+	return ram.can_discard;
+}
+
+static MAYBE_UNUSED int ram_can_zero(void *handle)
+{
+	(void)handle;
+	return ram.can_zero;
+}
+
+/* What was discarded reads as 0xdd. */
 static void ram_end(struct portal_io *io)
 {
 	uint64_t off = io->offset;
 	uint32_t i;
 
+	if (io->op == PORTAL_IO_DISCARD || io->op == PORTAL_IO_ZERO)
+		memset(ram.data + off, io->op == PORTAL_IO_ZERO ? 0 : 0xdd, io->len);
 	for (i = 0; i < io->iovcnt; i++) {
 		if (io->op == PORTAL_IO_READ)
 			memcpy(io->iov[i].iov_base, ram.data + off, io->iov[i].iov_len);
@@ -106,7 +130,7 @@ static void ram_end(struct portal_io *io)
 			memcpy(ram.data + off, io->iov[i].iov_base, io->iov[i].iov_len);
 		off += io->iov[i].iov_len;
 	}
-	backend_io_done(io, 0);
+	backend_io_done(io, ram.err);
 }
 
 /* What the worker does when a batch is over. */
@@ -133,6 +157,8 @@ static MAYBE_UNUSED int ram_submit(void *handle, struct portal_io *io)
 		ram.fuas++;
 	if (io->op == PORTAL_IO_FLUSH)
 		ram.flushes++;
+	if (io->flags & PORTAL_IO_F_UNMAP)
+		ram.unmaps++;
 	if (ram.on_submit)
 		ram.on_submit(io);
 	if (ram.hold)
@@ -144,7 +170,8 @@ static MAYBE_UNUSED int ram_submit(void *handle, struct portal_io *io)
 
 static MAYBE_UNUSED const struct portald_plugin ram_plugin = {
 	.get_size = ram_get_size, .can_write = ram_can_write, .can_flush = ram_can_flush,
-	.can_fua = ram_can_flush, .submit = ram_submit,
+	.can_fua = ram_can_fua, .can_discard = ram_can_discard, .can_zero = ram_can_zero,
+	.submit = ram_submit,
 };
 
 /* ---- what the file plugin and the front end get from the worker --------- */
@@ -215,6 +242,8 @@ static int world_wait(struct frontend_env *env)
 	w->waits++;
 	if (ram.nr_held) {
 		ram_end_all();
+		io_uring_submit(&w->ring);
+		reap(w);
 		return 0;
 	}
 	ret = io_uring_submit_and_wait(&w->ring, 1);
@@ -301,6 +330,7 @@ static MAYBE_UNUSED int setup_ram(void **state)
 	ram.size = DISK_SIZE;
 	ram.writable = true;
 	ram.can_flush = true;
+	ram.can_fua = true;
 	ram.data = shared(DISK_SIZE);
 	worker_start(w, &ram_plugin, false);
 	*state = w;
@@ -347,7 +377,7 @@ static MAYBE_UNUSED uint64_t irqs(struct world *w)
 	return read(w->env.irqfd, &n, sizeof(n)) == sizeof(n) ? n : 0;
 }
 
-static MAYBE_UNUSED void driver_start(struct world *w, uint64_t features)
+static MAYBE_UNUSED void negotiate(struct world *w, uint64_t features)
 {
 	wr(w, VIRTIO_MMIO_STATUS, 0);
 	wr(w, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE);
@@ -358,16 +388,47 @@ static MAYBE_UNUSED void driver_start(struct world *w, uint64_t features)
 	wr(w, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)features);
 	wr(w, VIRTIO_MMIO_STATUS, 0xb);
 	assert_int_equal(rd(w, VIRTIO_MMIO_STATUS), 0xb);
-	drv_init(&w->d, w->mem, QNUM);
-	wr(w, VIRTIO_MMIO_QUEUE_SEL, 0);
+}
+
+/* slot_add() and all that work on queue @q from now on. */
+static MAYBE_UNUSED void use(struct world *w, unsigned int q)
+{
+	w->others[w->queue] = w->d;
+	w->d = w->others[q];
+	w->queue = q;
+}
+
+/* Queue @q, whose rings have a place of their own. */
+static MAYBE_UNUSED void queue_start(struct world *w, unsigned int q)
+{
+	uint64_t desc = q ? 0x8000 + 0x2000 * (q - 1) : DRV_DESC;
+	uint64_t avail = q ? desc + 0x800 : DRV_AVAIL;
+	uint64_t used = q ? desc + 0x1000 : DRV_USED;
+
+	use(w, q);
+	drv_init_at(&w->d, w->mem, QNUM, desc, avail, used);
+	wr(w, VIRTIO_MMIO_QUEUE_SEL, q);
 	assert_true(rd(w, VIRTIO_MMIO_QUEUE_NUM_MAX) >= QNUM);
 	wr(w, VIRTIO_MMIO_QUEUE_NUM, QNUM);
-	wr(w, VIRTIO_MMIO_QUEUE_DESC_LOW, DRV_DESC);
-	wr(w, VIRTIO_MMIO_QUEUE_AVAIL_LOW, DRV_AVAIL);
-	wr(w, VIRTIO_MMIO_QUEUE_USED_LOW, DRV_USED);
+	wr(w, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)desc);
+	wr(w, VIRTIO_MMIO_QUEUE_AVAIL_LOW, (uint32_t)avail);
+	wr(w, VIRTIO_MMIO_QUEUE_USED_LOW, (uint32_t)used);
 	wr(w, VIRTIO_MMIO_QUEUE_READY, 1);
+}
+
+static MAYBE_UNUSED void driver_start_queues(struct world *w, uint64_t features,
+					     unsigned int queues)
+{
+	negotiate(w, features);
+	while (queues--)
+		queue_start(w, queues);
 	wr(w, VIRTIO_MMIO_STATUS, 0xf);
 	assert_int_equal(rd(w, VIRTIO_MMIO_STATUS), 0xf);
+}
+
+static MAYBE_UNUSED void driver_start(struct world *w, uint64_t features)
+{
+	driver_start_queues(w, features, 1);
 }
 
 static MAYBE_UNUSED void kick_queue(struct world *w, unsigned int q)
@@ -378,7 +439,7 @@ static MAYBE_UNUSED void kick_queue(struct world *w, unsigned int q)
 
 static MAYBE_UNUSED void kick(struct world *w)
 {
-	kick_queue(w, 0);
+	kick_queue(w, w->queue);
 }
 
 static MAYBE_UNUSED void slot_header(struct world *w, unsigned int s, uint32_t type,
@@ -388,6 +449,12 @@ static MAYBE_UNUSED void slot_header(struct world *w, unsigned int s, uint32_t t
 
 	*hdr = (struct virtio_blk_outhdr){ .type = type, .sector = sector };
 	*(uint8_t *)at(&w->d, SLOT_STATUS(s)) = 0xaa;
+}
+
+static bool device_reads(uint32_t type)
+{
+	return type == VIRTIO_BLK_T_OUT || type == VIRTIO_BLK_T_DISCARD ||
+	       type == VIRTIO_BLK_T_WRITE_ZEROES;
 }
 
 /* Puts a request into slot @s, in the usual layout; kick() is the caller's. */
@@ -400,7 +467,7 @@ static MAYBE_UNUSED void slot_add(struct world *w, unsigned int s, uint32_t type
 	drv_desc(&w->d, h, SLOT_HDR(s), 16, VRING_DESC_F_NEXT, h + 1);
 	if (len) {
 		drv_desc(&w->d, h + 1, SLOT_DATA(s), len,
-			 VRING_DESC_F_NEXT | (type == VIRTIO_BLK_T_OUT ? 0 : VRING_DESC_F_WRITE),
+			 VRING_DESC_F_NEXT | (device_reads(type) ? 0 : VRING_DESC_F_WRITE),
 			 h + 2);
 		drv_desc(&w->d, h + 2, SLOT_STATUS(s), 1, VRING_DESC_F_WRITE, 0);
 	} else {

@@ -54,6 +54,7 @@ struct portal_instance {
 	int irq_fd;
 	struct portal_vm *vm;
 	struct portal_queue *queue;
+	int queue_fd;
 	struct portal_region *region;
 	bool enabled;
 	struct io_uring ring;

@@ -140,6 +140,10 @@ int chan_check_describe(const struct chan_describe *d, const char **why)
 		*why = "state of more than 64 MiB";
 	else if (d->nr_ranges > CHAN_MAX_RANGES)
 		*why = "more than 64 register ranges";
+	else if (d->bus > PORTAL_BUS_PIO || (d->bus && !d->fixed) || (d->fixed && !d->region_len))
+		*why = "registers nowhere";
+	else if (d->fixed && d->gpa + d->region_len < d->gpa)
+		*why = "registers beyond the last address";
 	for (uint32_t i = 0; !*why && i < d->nr_ranges; i++) {
 		const struct portal_region_range *r = &d->ranges[i];
 

@@ -58,7 +58,10 @@ struct chan_describe {
 	uint32_t services;	/* hook its hypercall numbers */
 	uint64_t state_len;
 	uint32_t nr_ranges;
-	uint32_t __pad;
+	uint32_t fixed;		/* the host puts it at @gpa; the guest has no say */
+	uint32_t bus;		/* enum portal_bus */
+	uint32_t gsi;		/* with @fixed; 0 none */
+	uint64_t gpa;		/* with @fixed: address or port */
 	struct portal_region_range ranges[CHAN_MAX_RANGES];
 };
 

@@ -311,6 +311,7 @@ void bus_answer(struct vm *vm, uint64_t id, int err, uint64_t value);
 /* Both answer call @req now or later. */
 void slot_enable(struct instance *inst, uint64_t req, uint64_t gpa, uint32_t gsi);
 void slot_disable(struct instance *inst, uint64_t req);
+int slot_place(struct instance *inst);
 void bus_hello(struct vm *vm);
 void bus_changed(struct vm *vm);
 void bus_offer(struct instance *inst);

@@ -219,6 +219,22 @@ static void on_describe(struct instance *inst, const struct chan_describe *desc)
 	}
 }
 
+/* Its registers, if the host says where they are. */
+static int place(struct instance *inst)
+{
+	int ret = inst->desc.fixed ? slot_place(inst) : 0;
+
+	if (ret >= 0)
+		return 0;
+	snprintf(inst->error.msg, sizeof(inst->error.msg),
+		 "its registers cannot be put to %s 0x%llx%s: %s",
+		 inst->desc.bus == PORTAL_BUS_PIO ? "port" : "address",
+		 (unsigned long long)inst->desc.gpa,
+		 inst->desc.gsi ? ", or its interrupt not connected" : "", portal_strerror(ret));
+	instance_kill(inst, NULL);
+	return ret;
+}
+
 static void on_ready(struct instance *inst)
 {
 	if (inst->state != INST_STARTED) {
@@ -239,6 +255,8 @@ static void on_ready(struct instance *inst)
 			watch_timer(inst->vm->sv, &inst->timer, ACK_TIMEOUT, on_ack_timer, inst);
 		return;
 	}
+	if (place(inst))
+		return;
 	bus_offer(inst);
 	vm_instance_ready(inst->vm);
 }

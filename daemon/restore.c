@@ -77,6 +77,10 @@ static void get_desc(struct json_object *obj, struct chan_describe *d)
 	d->fns = json_u64(obj, "fns");
 	d->services = json_u64(obj, "services");
 	d->state_len = json_u64(obj, "state_len");
+	d->fixed = json_u64(obj, "fixed");
+	d->bus = json_u64(obj, "bus");
+	d->gpa = json_u64(obj, "gpa");
+	d->gsi = json_u64(obj, "gsi");
 	d->nr_ranges = list ? json_object_array_length(list) : 0;
 	if (d->nr_ranges > CHAN_MAX_RANGES)
 		d->nr_ranges = CHAN_MAX_RANGES;

@@ -81,6 +81,10 @@ static struct json_object *desc_json(const struct chan_describe *d)
 	json_put_u64(obj, "fns", d->fns);
 	json_put_u64(obj, "services", d->services);
 	json_put_u64(obj, "state_len", d->state_len);
+	json_put_u64(obj, "fixed", d->fixed);
+	json_put_u64(obj, "bus", d->bus);
+	json_put_u64(obj, "gpa", d->gpa);
+	json_put_u64(obj, "gsi", d->gsi);
 	for (uint32_t i = 0; i < d->nr_ranges; i++) {
 		const struct portal_region_range *r = &d->ranges[i];
 		struct json_object *range = json_object_new_object();

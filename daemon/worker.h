@@ -5,6 +5,7 @@
 #ifndef PORTALD_WORKER_H
 #define PORTALD_WORKER_H
 
+#include <json-c/json.h>
 #include <liburing.h>
 #include <kvmportal/portal.h>
 
@@ -20,6 +21,9 @@
  * @plugin: loaded, configured, opened
  * @handle: of its open()
  * @backend: block plugins: what the front end works on
+ * @main: of a further storage: the instance that has it; else NULL
+ * @more: further storages: only plugin, handle and backend are used of each
+ * @nr_more: length of @more
  * @ops: of the front end, NULL for a service
  * @fe: the front end, between START and the end
  * @env: what the front end sees
@@ -29,6 +33,8 @@
  * @irq_fd: eventfd of the device's own interrupt
  * @vm: guest memory only
  * @queue: NULL before START
+ * @epoch: of @queue, as its owner: requests of others are an earlier worker's
+ * @replied: the front end answered a call, which is to be sent
  * @region: while the guest has enabled the device
  * @enabled: it has; a service without registers has no @region
  * @ring: requests, the plugin's I/O and the channel's poll
@@ -45,6 +51,9 @@ struct portal_instance {
 	struct plugin plugin;
 	void *handle;
 	struct backend *backend;
+	struct portal_instance *main;
+	struct portal_instance *more[FRONTEND_STORAGES - 1];
+	unsigned int nr_more;
 	const struct frontend_ops *ops;
 	void *fe;
 	struct frontend_env env;
@@ -54,6 +63,8 @@ struct portal_instance {
 	int irq_fd;
 	struct portal_vm *vm;
 	struct portal_queue *queue;
+	uint32_t epoch;
+	bool replied;
 	struct portal_region *region;
 	bool enabled;
 	struct io_uring ring;
@@ -78,8 +89,13 @@ int worker_enable(struct portal_instance *pi, const struct chan_enable *en, stru
 void worker_disable(struct portal_instance *pi);
 void worker_teardown(struct portal_instance *pi);
 
-/* worker.c: struct frontend_env's wait() */
+/* worker_plugin.c: plugins and front end, from the instance's section */
+int worker_open_plugin(struct portal_instance *pi, struct json_object *setup, struct err *err);
+void worker_close_plugin(struct portal_instance *pi);
+
+/* worker.c: struct frontend_env's wait() and reply() */
 int worker_wait(struct frontend_env *env);
+void worker_reply(struct frontend_env *env, uint64_t id, int err, uint64_t value);
 
 /* dispatch.c */
 void dispatch(struct portal_instance *pi, const struct portal_request *req);

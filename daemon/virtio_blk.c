@@ -327,6 +327,7 @@ static void quiesce(void *arg)
 	 * The guest reuses its memory once we return. If we cannot wait for
 	 * the I/O on it, only our death can stop it; another worker resets.
 	 */
+	block_cancel(dev->blk);
 	if (block_drain(dev->blk)) {
 		log_err("cannot wait for requests in flight");
 		abort();
@@ -448,14 +449,8 @@ static void report(void *fe, void (*emit)(void *arg, const char *key, uint64_t v
 		   void *arg)
 {
 	struct virtio_blk *dev = fe;
-	const struct block_stats *st = block_stats(dev->blk);
 
-	emit(arg, "reads", st->reads);
-	emit(arg, "read_bytes", st->read_bytes);
-	emit(arg, "writes", st->writes);
-	emit(arg, "write_bytes", st->write_bytes);
-	emit(arg, "flushes", st->flushes);
-	emit(arg, "errors", st->errors);
+	block_report(dev->blk, emit, arg);
 	emit(arg, "bad_requests", dev->bad_requests);
 	emit(arg, "notifications", dev->vm.notifications);
 	emit(arg, "interrupts", dev->vm.interrupts);

@@ -301,7 +301,7 @@ static int start(struct __test_metadata *_metadata, FIXTURE_DATA(bio) *self, boo
 	struct guest *g = &self->g;
 
 	guest_init(_metadata, g, code);
-	buf_gpa = vm_phy_pages_alloc(g->vm, BUF_PAGES, 0x600000, 0);
+	buf_gpa = vm_phy_pages_alloc(g->vm, BUF_PAGES, 0x100000, 0);
 	virt_map(g->vm, BUF_GVA, buf_gpa, BUF_PAGES);
 	on_ports = ports;
 	sync_global_to_guest(g->vm, buf_gpa);

@@ -24,6 +24,7 @@ struct disk {
 	uint64_t size;
 	bool hold, writable;
 	int err;
+	bool beyond;		/* a request went over its end */
 	unsigned int started, fuas, flushes;
 	uint64_t bytes;
 	struct portal_io *held[64];
@@ -84,8 +85,9 @@ static int disk_submit(void *handle, struct portal_io *io)
 	d->bytes += io->len;
 	if (io->flags & PORTAL_IO_F_FUA)
 		d->fuas++;
-	if (io->offset + io->len > d->size)
-		backend_io_done(io, -EIO);	/* the block layer has let it pass */
+	d->beyond |= io->offset + io->len > d->size;
+	if (d->beyond)
+		backend_io_done(io, -EIO);
 	else if (d->hold && d->nr_held < 64)
 		d->held[d->nr_held++] = io;
 	else

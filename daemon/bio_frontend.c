@@ -294,6 +294,13 @@ static unsigned int inflight(void *fe)
 	return bio->running;
 }
 
+static struct block *block_of(void *fe, uint32_t sid)
+{
+	struct bio_storage *s = bio_find(fe, sid);
+
+	return s ? s->blk : NULL;
+}
+
 static void report(void *fe, void (*emit)(void *arg, const char *key, uint64_t val), void *arg)
 {
 	struct bio *bio = fe;
@@ -339,6 +346,7 @@ const struct frontend_ops bio_frontend = {
 	.read = reg_read,
 	.disable = disable,
 	.inflight = inflight,
+	.block = block_of,
 	.stat = report,
 	.destroy = destroy,
 };

@@ -261,6 +261,13 @@ static unsigned int inflight(void *fe)
 	return block_inflight(blk->blk);
 }
 
+static struct block *block_of(void *fe, uint32_t sid)
+{
+	struct blk *blk = fe;
+
+	return sid ? NULL : blk->blk;
+}
+
 static void report(void *fe, void (*emit)(void *arg, const char *key, uint64_t val), void *arg)
 {
 	struct blk *blk = fe;
@@ -285,6 +292,7 @@ const struct frontend_ops blk_frontend = {
 	.call = call,
 	.disable = disable,
 	.inflight = inflight,
+	.block = block_of,
 	.stat = report,
 	.destroy = destroy,
 };

@@ -120,6 +120,7 @@ const char *chan_type_name(uint32_t type)
 	static const char *const names[CHAN_NR] = {
 		"?", "setup", "describe", "start", "ready", "failed", "enable", "disable",
 		"ack", "stat", "stats", "stop", "ping", "pong",
+		"admin", "done",
 	};
 
 	return type < CHAN_NR ? names[type] : "?";

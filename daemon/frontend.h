@@ -17,6 +17,7 @@
 #include <kvmportal/portal.h>
 
 struct backend;
+struct block;
 struct err;
 struct io_uring;
 
@@ -112,6 +113,7 @@ struct frontend_env {
  * @disable: the guest takes it off its address; returns when nothing of it
  *	is in flight
  * @inflight: requests not completed
+ * @block: the block layer of storage @sid, of the only one with 0; or NULL
  * @stat: counters for portalctl: calls @emit for each
  * @destroy: end of the worker
  */
@@ -135,6 +137,7 @@ struct frontend_ops {
 	int (*call)(void *fe, uint32_t fn, const uint64_t args[4], uint64_t *value);
 	void (*disable)(void *fe);
 	unsigned int (*inflight)(void *fe);
+	struct block *(*block)(void *fe, uint32_t sid);
 	void (*stat)(void *fe, void (*emit)(void *arg, const char *key, uint64_t val), void *arg);
 	void (*destroy)(void *fe);
 };

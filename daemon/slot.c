@@ -173,6 +173,7 @@ static void disable_done(struct instance *inst)
 		slot_enable(inst, wait, s->wait_gpa, s->wait_gsi);
 	if (s->leaving) {
 		bus_changed(inst->vm);
+		admin_released(inst);
 		vm_slot_released(inst->vm);
 	}
 }
@@ -194,10 +195,12 @@ static void enable_done(struct instance *inst, int err)
 	if (err < 0) {
 		unmap_slot(inst);
 		op_end(inst, req, err);
-		if (s->leaving)
+		if (s->leaving) {
+			admin_released(inst);
 			vm_slot_released(inst->vm);
-		else if (inst->desc.fixed)
+		} else if (inst->desc.fixed) {
 			instance_kill(inst, "it cannot serve its registers");
+		}
 		return;
 	}
 	s->enabled = true;
@@ -206,8 +209,10 @@ static void enable_done(struct instance *inst, int err)
 		slot_disable(inst, 0);
 	else
 		op_end(inst, req, 0);
-	if (inst->desc.fixed)
+	if (inst->desc.fixed) {
 		vm_instance_ready(inst->vm);
+		admin_offered(inst);
+	}
 }
 
 void bus_ack(struct instance *inst, uint32_t seq, int err)
@@ -275,6 +280,23 @@ void bus_leave_slot(struct instance *inst)
 		inst->bus.op_undo = true;
 	else if (inst->bus.op == BUS_OP_NONE && inst->bus.mapped)
 		slot_disable(inst, 0);
+}
+
+void bus_take_slot(struct instance *inst)
+{
+	struct bus_slot *s = &inst->bus;
+
+	/* calls of the guest that wait for it: there is no worker to end them */
+	bus_answer(inst->vm, s->op_req, -ENODEV, 0);
+	bus_answer(inst->vm, s->wait_req, -ENODEV, 0);
+	s->op = BUS_OP_DISABLE;
+	s->op_req = s->wait_req = 0;
+	s->leaving = true;
+	snapshot_write(inst->vm);
+	unmap_slot(inst);
+	s->op = BUS_OP_NONE;
+	bus_changed(inst->vm);
+	vm_flush(inst->vm);
 }
 
 /* It was leaving, but is served again. */

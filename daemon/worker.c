@@ -192,6 +192,14 @@ static int on_stat(struct portal_instance *pi, uint32_t seq)
 	return ret;
 }
 
+static int on_admin(struct portal_instance *pi, uint32_t seq, const char *text)
+{
+	struct err err = { "" };
+	int ret = worker_admin(pi, text, &err);
+
+	return send_msg(CHAN_DONE, seq, ret, err.msg);
+}
+
 static int handle_msg(struct portal_instance *pi, const struct chan_msg *msg, const char *text,
 		      int *fds, unsigned int nr_fds)
 {
@@ -208,6 +216,8 @@ static int handle_msg(struct portal_instance *pi, const struct chan_msg *msg, co
 		return send_msg(CHAN_ACK, msg->seq, 0, NULL);
 	case CHAN_STAT:
 		return on_stat(pi, msg->seq);
+	case CHAN_ADMIN:
+		return on_admin(pi, msg->seq, text);
 	case CHAN_PING:
 		return send_msg(CHAN_PONG, msg->seq, 0, NULL);
 	case CHAN_STOP:

@@ -29,6 +29,8 @@
  * @env: what the front end sees
  * @desc: slot type, functions and register ranges
  * @page: shared with the supervisor
+ * @limits: as block_limits_parse() takes them, NULL none
+ * @swapped: by SETUP: the medium takes the place of another one
  * @bus_fd: eventfd: an interrupt is queued for the guest
  * @irq_fd: eventfd of the device's own interrupt
  * @vm: guest memory only
@@ -59,6 +61,8 @@ struct portal_instance {
 	struct frontend_env env;
 	struct chan_describe desc;
 	struct chan_page *page;
+	char *limits;
+	bool swapped;
 	int bus_fd;
 	int irq_fd;
 	struct portal_vm *vm;
@@ -92,6 +96,13 @@ void worker_teardown(struct portal_instance *pi);
 /* worker_plugin.c: plugins and front end, from the instance's section */
 int worker_open_plugin(struct portal_instance *pi, struct json_object *setup, struct err *err);
 void worker_close_plugin(struct portal_instance *pi);
+
+/* worker_admin.c: limits of SETUP, then what portalctl wants of a running disk */
+int worker_set_limits(struct portal_instance *pi, struct err *err);
+/* @err: on success, what there is to say */
+int worker_admin(struct portal_instance *pi, const char *text, struct err *err);
+/* May its medium take the place of the one that an earlier worker had? */
+int worker_check_swap(struct portal_instance *pi, struct err *err);
 
 /* worker.c: struct frontend_env's wait() and reply() */
 int worker_wait(struct frontend_env *env);

@@ -111,12 +111,17 @@ int worker_setup(struct portal_instance *pi, const char *json, const int *fds,
 				      frontend);
 			goto out;
 		}
+		if (get_str(setup, "limits"))
+			pi->limits = strdup(get_str(setup, "limits"));
+		pi->swapped = get_int(setup, "swapped");
 		pi->env.serial = strdup(get_str(setup, "serial") ? : pi->name);
 	}
 	sandbox = get_int(setup, "sandbox");
 	ret = sandbox_ring(&pi->ring, RING_ENTRIES, sandbox, err);
 	if (!ret)
 		ret = worker_open_plugin(pi, setup, err);
+	if (!ret)
+		ret = worker_check_swap(pi, err);
 	if (!ret)
 		ret = describe(pi, err);
 	if (!ret)
@@ -163,7 +168,7 @@ static int create_frontend(struct portal_instance *pi, int state_fd, struct err 
 		return err_set(err, ret, "front end %s: %s", pi->ops->name,
 			       *why ? why : strerror(-ret));
 	}
-	return 0;
+	return worker_set_limits(pi, err);
 }
 
 /*

@@ -27,7 +27,8 @@ static struct {
 static bool is_written(uint64_t id);
 
 static struct {
-	unsigned int regions, bound, enables, disables, released, kills, readies;
+	unsigned int regions, bound, enables, disables, released, kills, readies,
+		admin_released;
 	uint32_t bus;
 	uint64_t gpa;
 	uint32_t gsi;
@@ -133,6 +134,14 @@ void vm_instance_ready(struct vm *vm)
 {
 	(void)vm;
 	fake.readies++;
+}
+
+void admin_offered(struct instance *inst) { (void)inst; }
+
+void admin_released(struct instance *inst)
+{
+	assert_false(inst->bus.mapped);
+	fake.admin_released++;
 }
 
 bool instance_pending(const struct instance *inst)
@@ -670,6 +679,26 @@ static void what_the_host_placed_leaves_by_itself(void **state)
 	assert_int_equal(fake.regions, 0);
 	assert_int_equal(fake.bound, 0);
 	assert_int_equal(fake.released, 1);
+	assert_int_equal(fake.admin_released, 1);
+}
+
+static void a_slot_can_be_taken_from_the_guest(void **state)
+{
+	uint64_t id;
+
+	(void)state;
+	enable_disk();
+	bus_take_slot(&disk);
+	assert_int_equal(fake.regions, 0);
+	assert_int_equal(fake.bound, 0);
+	is_value(QUERY(0, PORTAL_SLOT_STATE), PORTAL_SLOT_EMPTY);
+	/* in the middle of a call */
+	disk.bus.leaving = false;
+	id = ENABLE(0, GPA, 11);
+	assert_int_not_equal(last.id, id);
+	bus_take_slot(&disk);
+	is_error(id, PORTAL_ENODEV);
+	assert_int_equal(fake.regions, 0);
 }
 
 static void placing_goes_on_with_the_next_portald(void **state)
@@ -701,6 +730,7 @@ int main(void)
 		T(places_what_the_host_decides), T(a_taken_address_is_the_hosts_error),
 		T(what_the_host_placed_leaves_by_itself),
 		T(placing_goes_on_with_the_next_portald),
+		T(a_slot_can_be_taken_from_the_guest),
 	};
 
 	return cmocka_run_group_tests_name("bus", tests, NULL, NULL);

@@ -147,6 +147,8 @@ bool instance_pending(const struct instance *inst) { (void)inst; return false; }
 void vm_flush(struct vm *vm) { (void)vm; }
 void vm_slot_released(struct vm *vm) { (void)vm; }
 void vm_instance_ready(struct vm *vm) { (void)vm; }
+void admin_offered(struct instance *inst) { (void)inst; }
+void admin_released(struct instance *inst) { (void)inst; }
 void instance_kill(struct instance *inst, const char *why) { (void)inst; (void)why; }
 void supervisor_watch_keeper(struct supervisor *sv) { (void)sv; }
 

@@ -69,6 +69,7 @@ struct portal_instance {
 	struct portal_queue *queue;
 	uint32_t epoch;
 	bool replied;
+	int queue_fd;
 	struct portal_region *region;
 	bool enabled;
 	struct io_uring ring;

@@ -187,6 +187,7 @@ int worker_start(struct portal_instance *pi, const struct chan_enable *en, const
 	if (nr_fds != START_NR_FDS || pi->queue || !pi->handle)
 		return err_set(err, -EBADMSG, "the supervisor's START is not one");
 	pi->env.irqfd = -1;
+	pi->queue_fd = fds[START_FD_QUEUE];	/* pi->queue takes it over */
 	if (pi->ops)
 		ret = create_frontend(pi, fds[START_FD_STATE], err);
 	if (!ret && en->enabled)
@@ -211,8 +212,9 @@ int worker_enable(struct portal_instance *pi, const struct chan_enable *en, stru
 	if (pi->enabled)
 		return err_set(err, -EBUSY, "enabled already");
 	if (en->region_id) {
-		ret = portal_region_map(pi->vm, en->region_id, en->shadow_off, en->shadow_size,
-					&pi->region);
+		/* the VM fd has no right to registers, but they are served here */
+		ret = portal_region_map_fd(pi->queue_fd, en->region_id, en->shadow_off,
+					   en->shadow_size, &pi->region);
 		if (ret)
 			return err_set(err, ret, "cannot map the device's registers: %s",
 				       strerror(-ret));

@@ -8,10 +8,13 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/portal.h>
 #include <linux/portal_guest.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "plugin.h"
@@ -19,13 +22,45 @@
 /* Up to open(): without these members there is nothing to call. */
 #define MIN_SIZE (offsetof(struct portald_plugin, open) + sizeof(void *))
 
-static int open_object(struct plugin *p, const char *name, struct err *err)
+/* The loader takes files with one inode for one object; a memfd has its own. */
+static int copy_object(const char *path)
+{
+	int from = open(path, O_RDONLY | O_CLOEXEC);
+	int to = memfd_create("portald-plugin", MFD_CLOEXEC);
+	ssize_t n = -1;
+
+	if (from >= 0 && to >= 0)
+		while ((n = sendfile(to, from, NULL, 1 << 20)) > 0)
+			;
+	if (from >= 0)
+		close(from);
+	if (n && to >= 0) {
+		close(to);
+		to = -1;
+	}
+	return to;
+}
+
+static void *open_copy(const char *path)
+{
+	int fd = copy_object(path);
+	char name[40];
+	void *dl;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	dl = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+	if (fd >= 0)
+		close(fd);
+	return dl;
+}
+
+static int open_object(struct plugin *p, const char *name, bool copy, struct err *err)
 {
 	if (access(p->path, F_OK))
 		return err_set(err, -ENOENT,
 			       "plugin %s: %s does not exist; install it or fix 'plugin' or 'plugin_dir'",
 			       name, p->path);
-	p->dl = dlopen(p->path, RTLD_NOW | RTLD_LOCAL);
+	p->dl = copy ? open_copy(p->path) : dlopen(p->path, RTLD_NOW | RTLD_LOCAL);
 	if (!p->dl)
 		return err_set(err, -ENOEXEC, "plugin %s: cannot be loaded: %s", name, dlerror());
 	return 0;
@@ -104,7 +139,7 @@ static int check_ops(const struct portald_plugin *ops, const char *name, struct 
 	return 0;
 }
 
-int plugin_load(struct plugin *p, const char *dir, const char *name,
+static int load(struct plugin *p, const char *dir, const char *name, bool copy,
 		const struct portald_api *api, struct err *err)
 {
 	const char *why;
@@ -115,7 +150,7 @@ int plugin_load(struct plugin *p, const char *dir, const char *name,
 		p->path = NULL;
 		return err_set(err, -ENOMEM, "out of memory");
 	}
-	ret = open_object(p, name, err);
+	ret = open_object(p, name, copy, err);
 	if (!ret)
 		ret = copy_ops(p, name, err);
 	if (!ret)
@@ -136,6 +171,18 @@ int plugin_load(struct plugin *p, const char *dir, const char *name,
 		plugin_unload(p);
 	}
 	return ret;
+}
+
+int plugin_load(struct plugin *p, const char *dir, const char *name,
+		const struct portald_api *api, struct err *err)
+{
+	return load(p, dir, name, false, api, err);
+}
+
+int plugin_load_copy(struct plugin *p, const char *dir, const char *name,
+		     const struct portald_api *api, struct err *err)
+{
+	return load(p, dir, name, true, api, err);
 }
 
 void plugin_unload(struct plugin *p)

@@ -139,7 +139,12 @@ static void again(struct portal_uring_op *op, int res)
 
 static void quiesce(void *arg)
 {
-	wait_idle(arg);
+	struct virtio_blk *dev = arg;
+
+	/* all of a driver that starts anew; else the driver still wants them */
+	if (dev->vm.quiescing == ~0U)
+		block_cancel(dev->blk);
+	wait_idle(dev);
 }
 
 static int wait_uring(void *arg)
@@ -250,20 +255,21 @@ static unsigned int inflight(void *fe)
 	return block_inflight(dev->blk);
 }
 
+static struct block *block_of(void *fe, uint32_t sid)
+{
+	struct virtio_blk *dev = fe;
+
+	return sid ? NULL : dev->blk;
+}
+
 static void report(void *fe, void (*emit)(void *arg, const char *key, uint64_t val),
 		   void *arg)
 {
 	struct virtio_blk *dev = fe;
-	const struct block_stats *st = block_stats(dev->blk);
 
-	emit(arg, "reads", st->reads);
-	emit(arg, "read_bytes", st->read_bytes);
-	emit(arg, "writes", st->writes);
-	emit(arg, "write_bytes", st->write_bytes);
-	emit(arg, "flushes", st->flushes);
+	block_report(dev->blk, emit, arg);
 	emit(arg, "discards", dev->discards);
 	emit(arg, "write_zeroes", dev->zeroes);
-	emit(arg, "errors", st->errors);
 	emit(arg, "bad_requests", dev->bad_requests);
 	emit(arg, "notifications", dev->vm.notifications);
 	emit(arg, "interrupts", dev->vm.interrupts);
@@ -300,6 +306,7 @@ const struct frontend_ops virtio_blk_frontend = {
 	.end_round = end_round,
 	.disable = disable,
 	.inflight = inflight,
+	.block = block_of,
 	.stat = report,
 	.destroy = destroy,
 };

@@ -10,6 +10,7 @@
  *	ENABLE, DISABLE (seq)                ->
  *	                            <- ACK (seq)
  *	STAT (seq)                  <- STATS (seq, JSON)
+ *	CONNECT (socket)                     -> becomes the plugin's
  *	STOP                                 -> quiesces and exits 0
  *	PING                        <- PONG     is not stuck
  *	                            <- FAILED (text) instead of DESCRIBE or READY
@@ -44,6 +45,7 @@ enum chan_type {
 	CHAN_STOP,
 	CHAN_PING,
 	CHAN_PONG,
+	CHAN_CONNECT,
 	CHAN_NR,
 };
 
@@ -71,6 +73,7 @@ struct chan_enable {
 	uint64_t shadow_off;
 	uint32_t has_irq;
 	uint32_t __pad;
+	uint64_t gpa;		/* of a channel's command region */
 };
 
 struct chan_msg {
@@ -111,6 +114,8 @@ struct chan_page {
 	uint64_t errors;
 	uint64_t dropped;	/* for a region that is no more */
 	uint64_t batches;
+	uint32_t epoch;		/* of the last channel to the guest */
+	uint32_t __pad;
 };
 
 #define CHAN_PAGE_SIZE	4096

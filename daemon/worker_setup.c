@@ -103,7 +103,7 @@ static int describe(struct portal_instance *pi, struct err *err)
 	const char *why;
 
 	d->fns = ops->fns;
-	d->services = ops->fns || ops->interrupt;
+	d->services = ops->fns || ops->interrupt || ops->commands;
 	if (pi->ops) {
 		d->slot_type = pi->ops->slot_type;
 		d->region_len = pi->ops->region_len;
@@ -112,7 +112,8 @@ static int describe(struct portal_instance *pi, struct err *err)
 		for (uint32_t i = 0; i < d->nr_ranges && i < CHAN_MAX_RANGES; i++)
 			d->ranges[i] = pi->ops->ranges[i];
 	} else {
-		d->slot_type = ops->region_len ? PORTAL_SLOT_REGS : PORTAL_SLOT_SERVICE;
+		d->slot_type = ops->commands ? PORTAL_SLOT_CHANNEL :
+			       ops->region_len ? PORTAL_SLOT_REGS : PORTAL_SLOT_SERVICE;
 		d->region_len = ops->region_len;
 		d->nr_ranges = ops->nr_registers;
 		for (uint32_t i = 0; i < d->nr_ranges && i < CHAN_MAX_RANGES; i++) {
@@ -240,6 +241,8 @@ int worker_start(struct portal_instance *pi, const struct chan_enable *en, const
 	pi->env.irqfd = -1;
 	if (pi->ops)
 		ret = create_frontend(pi, fds[START_FD_STATE], err);
+	else if (pi->plugin.ops.commands)
+		ret = worker_cmd_start(pi, err);
 	if (!ret && en->enabled)
 		ret = worker_enable(pi, en, err);
 	if (ret)
@@ -267,6 +270,11 @@ int worker_enable(struct portal_instance *pi, const struct chan_enable *en, stru
 	pi->env.region = pi->region;
 	pi->env.irqfd = en->has_irq ? pi->irq_fd : -1;
 	pi->enabled = true;
+	if (pi->cmds && worker_cmd_enable(pi, en->gpa, err)) {
+		pi->enabled = false;
+		pi->env.irqfd = -1;
+		return -EFAULT;
+	}
 	if (pi->fe) {
 		/* the VMM may have added RAM since; not fatal if it can't be told */
 		portal_mem_refresh(pi->env.mem);
@@ -292,6 +300,8 @@ void worker_disable(struct portal_instance *pi)
 		return;
 	if (pi->fe)
 		pi->ops->disable(pi->fe);
+	if (pi->cmds)
+		worker_cmd_disable(pi);
 	pi->enabled = false;
 	pi->env.irqfd = -1;
 	pi->env.region = NULL;
@@ -315,6 +325,7 @@ void worker_teardown(struct portal_instance *pi)
 		pi->plugin.ops.close(pi->handle);
 	pi->handle = NULL;
 	plugin_unload(&pi->plugin);
+	worker_cmd_teardown(pi);
 	if (pi->env.mem)
 		portal_mem_unmap(pi->env.mem);
 	if (pi->vm)

@@ -37,6 +37,15 @@ static const struct cmd {
 	"  -t, --timeout SECONDS  that the guest has to let go of them; default 10\n"
 	"  -f, --force            do not ask it\n"
 	"Example: portalctl detach web1\n" },
+	{ "guest", cmd_guest, "VM ps | cp SRC DST | exec -- CMD | info", "look into a guest, by its agent",
+	"  ps             its processes\n"
+	"  cp SRC DST     copy a file; the one in the guest is :/PATH\n"
+	"  exec -- CMD    run a program there; its output and exit status are ours\n"
+	"  info           what its owner allows\n"
+	"  -I, --instance NAME    of plugin agent, if the VM has several\n"
+	"  -t, --timeout SECONDS  for each command; default 10, of exec 60\n"
+	"The guest's owner decides: modprobe portal_guest agent=task,file,exec\n"
+	"Example: portalctl guest web1 cp :/var/log/dmesg dmesg\n" },
 	{ "interrupt", cmd_interrupt, "VM INSTANCE", "queue an interrupt for an instance",
 	"The guest's driver is woken and runs the plugin's interrupt handler.\n"
 	"Example: portalctl interrupt web1 hello\n" },

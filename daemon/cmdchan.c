@@ -20,23 +20,6 @@
 /* flights that only CANCEL may have: expired commands must not use up all */
 #define RESERVED(chan)	((chan)->nr_flights / 8)
 
-static const struct {
-	uint16_t op;
-	const char *name;
-} names[] = {
-#define NAME(NAME, name, ...) { PORTAL_CMD_##NAME, #name },
-	PORTAL_CMD_TABLE(NAME)
-#undef NAME
-};
-
-static const char *op_name(uint32_t op)
-{
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (names[i].op == op)
-			return names[i].name;
-	return "?";
-}
-
 uint64_t cmd_now(void)
 {
 	struct timespec ts;
@@ -397,7 +380,7 @@ void cmd_expire(struct cmd_chan *chan, uint64_t now)
 
 		if (!fl->cmd || fl->answered || !fl->cmd->deadline || fl->cmd->deadline > now)
 			continue;
-		log_debug("%s expired", op_name(fl->op));
+		log_debug("%s expired", cmd_name(fl->op));
 		chan->stats.timeouts++;
 		finish(chan, fl->cmd, -ETIME, &over);
 		fl->cmd = NULL;
@@ -455,6 +438,8 @@ int cmd_start(struct cmd_chan *chan, struct portal_command *cmd)
 		ret = -ENOTCONN;
 	else if (cmd->op > UINT16_MAX)
 		ret = -ENOSYS;
+	else if (!cmd_usable(chan, cmd->op))
+		ret = -EPROTONOSUPPORT;
 	else if (len > chan->conf.data_len || cmd->out_len > chan->conf.data_len ||
 		 page_align(len) + (uint64_t)cmd->out_len > chan->conf.data_len)
 		ret = -EMSGSIZE;
@@ -519,6 +504,7 @@ void cmd_info(struct cmd_chan *chan, struct portal_command_info *info)
 
 int cmd_open(struct cmd_chan *chan, uint64_t gpa, uint32_t epoch)
 {
+	struct portal_command *ask;
 	int ret;
 
 	pthread_mutex_lock(&chan->lock);
@@ -529,10 +515,9 @@ int cmd_open(struct cmd_chan *chan, uint64_t gpa, uint32_t epoch)
 		chan->epoch = epoch;
 		chan->in_use = 0;
 		chan->stats.resets++;
-		if (chan->conf.abi_hash != PORTAL_CMD_ABI_HASH)
-			log_notice("the guest's agent has another set of commands (%#llx, here %#llx)",
-				   (unsigned long long)chan->conf.abi_hash,
-				   (unsigned long long)PORTAL_CMD_ABI_HASH);
+		ask = cmd_ask_features(chan);
+		if (ask)
+			append(chan, ask);
 		/* the guest must hear of the epoch */
 		signal_guest(chan);
 	}

@@ -5,7 +5,7 @@
  *	command() -> pending -> in flight -> over -> command_end()
  *
  * cmdchan.c has the life of a command, cmdring.c the memory shared with the
- * guest. Neither writes to the guest but in cmd_sync(): see portal_channel.h.
+ * guest, cmdabi.c which commands both know. Neither writes to the guest but in cmd_sync(): see portal_channel.h.
  */
 #ifndef PORTALD_CMDCHAN_H
 #define PORTALD_CMDCHAN_H
@@ -18,6 +18,7 @@
 
 #define CMD_TIMEOUT_MS	10000
 #define CMD_PAGE	4096U
+#define CMD_MAX_OPS	256
 
 /**
  * struct cmd_flight - a command that the guest has
@@ -69,6 +70,7 @@ struct cmd_env {
  * @next_gen: for the next transaction id of the guest's
  * @next_txn: for the next one of the plugin's
  * @pages: bit set of the data region's used pages
+ * @usable: commands that mean the same to the agent, in the table's order
  * @first, @last: commands that are not sent yet
  */
 struct cmd_chan {
@@ -91,6 +93,7 @@ struct cmd_chan {
 	uint32_t next_gen;
 	uint64_t next_txn;
 	uint8_t *pages;
+	bool usable[CMD_MAX_OPS];
 	struct portal_command *first;
 	struct portal_command *last;
 	struct portal_command_info stats;
@@ -113,6 +116,12 @@ void cmd_end(struct cmd_chan *chan, struct portal_command *cmd);
 int cmd_cancel(struct cmd_chan *chan, uint64_t txn);
 void cmd_info(struct cmd_chan *chan, struct portal_command_info *info);
 uint64_t cmd_now(void);
+
+/* cmdabi.c; @chan->lock is held */
+/* NULL, or a command to be sent first; it frees itself. */
+struct portal_command *cmd_ask_features(struct cmd_chan *chan);
+bool cmd_usable(const struct cmd_chan *chan, uint32_t op);
+const char *cmd_name(uint32_t op);
 
 /* cmdring.c; @chan->lock is held */
 int ring_open(struct cmd_chan *chan, uint64_t gpa);

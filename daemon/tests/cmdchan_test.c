@@ -2,7 +2,7 @@
 /*
  * cmdchan_test.c - commands to a guest that is played here, honestly or not
  */
-/* LINK: cmdchan.o cmdring.o log.o -lpthread */
+/* LINK: cmdabi.o cmdchan.o cmdring.o log.o -lpthread */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -612,6 +612,53 @@ static void head_changes(void **state)
 	cmd_end(&w.chan, &cmd);
 }
 
+/* An agent that lacks one command, has another one changed, and one that is new. */
+static void another_agent(void **state)
+{
+#define INFO(NAME, name, CLASS, use, in, in_tail, o, out_tail, record, hash)	\
+	{ PORTAL_CMD_##NAME, PORTAL_CLASS_##CLASS, hash },
+	struct portal_cmd_op_info ops[] = { PORTAL_CMD_TABLE(INFO) { 0x999, 0, 1 } };
+#undef INFO
+	enum { NR = sizeof(ops) / sizeof(ops[0]) };
+	struct portal_cmd_features feat = { .version = 1, .nr_ops = NR };
+	struct portal_command cmd;
+	struct portal_cmd req;
+	uint64_t value;
+	int over = 0;
+
+	(void)state;
+	for (int i = 0; i < NR; i++) {
+		if (ops[i].op == PORTAL_CMD_EXEC)
+			ops[i].op = 0x998;
+		if (ops[i].op == PORTAL_CMD_TASK_LIST)
+			ops[i].hash++;
+	}
+	w.head->abi_hash++;
+	assert_int_equal(cmd_open(&w.chan, OPEN_GPA, EPOCH), 0);
+	cmd_sync(&w.chan, 0, 0, &value);
+	cmd = ping(&over, 1);
+	cmd.op = PORTAL_CMD_MEM_READ;
+	assert_int_equal(cmd_start(&w.chan, &cmd), -EPROTONOSUPPORT);
+	assert_int_equal(sync_once(), 1);
+	assert_true(take(&req));
+	assert_int_equal(req.op, PORTAL_CMD_FEATURES);
+	memcpy(data(req.out_off), &feat, sizeof(feat));
+	memcpy(data(req.out_off) + sizeof(feat), ops, sizeof(ops));
+	answer(&req, 0, sizeof(feat) + sizeof(ops));
+	sync_once();
+	assert_int_equal(cmd_start(&w.chan, &cmd), 0);
+	sync_once();
+	assert_true(take(&req));
+	answer(&req, 0, 0);
+	sync_once();
+	assert_int_equal(over, 1);
+	cmd.op = PORTAL_CMD_EXEC;
+	assert_int_equal(cmd_start(&w.chan, &cmd), -EPROTONOSUPPORT);
+	cmd.op = PORTAL_CMD_TASK_LIST;
+	assert_int_equal(cmd_start(&w.chan, &cmd), -EPROTONOSUPPORT);
+	assert_int_equal(info().credits, ENTRIES - ENTRIES / 8);
+}
+
 /* ---- threads ------------------------------------------------------------------ */
 
 static void *waiter(void *arg)
@@ -658,7 +705,8 @@ int main(void)
 		cmocka_unit_test(layouts),
 		TEST(wrong_heads), TEST(not_open), TEST(one_command), TEST(writes_only_in_sync),
 		TEST(credits), TEST(memory), TEST(time_out), TEST(cancel), TEST(close_ends_all),
-		TEST(lies), TEST(broken_ring), TEST(head_changes), TEST(waiters),
+		TEST(lies), TEST(broken_ring), TEST(head_changes), TEST(another_agent),
+		TEST(waiters),
 	};
 
 	log_open(0, "cmdchan_test");

@@ -95,13 +95,21 @@ agent_exec()
 agent_timeout()
 {
 	need_agent exec
-	refuses ETIME ctl guest --timeout 2 e2e exec -- sleep 1234
-	gone() { ! in_guest 30 'ps | grep \"[s]leep 1234\"'; }
+	background sh -c "timeout 60 '$build/daemon/portalctl' --socket '$socket' guest --timeout 8 e2e exec -- sleep 1234 >'$work/expired' 2>&1; echo \$? >'$work/expired.rc'"
+	guest_has() { in_guest 30 'ps | grep "[s]leep 1234"'; }
+	within 30 guest_has
+	ended() { [ -s "$work/expired.rc" ]; }
+	within 30 ended
+	grep -q ETIME "$work/expired" || fail "it says $(cat "$work/expired")"
+	gone() { ! in_guest 30 'ps | grep "[s]leep 1234"'; }
 	within 30 gone
 	equal expired "$(inst_stat agent .device.expired)" 1
 	# who hangs up cancels
-	timeout -s KILL 3 "$build/daemon/portalctl" --socket "$socket" guest e2e exec -- sleep 1235 || true
-	gone() { ! in_guest 30 'ps | grep \"[s]leep 1235\"'; }
+	guest_has() { in_guest 30 'ps | grep "[s]leep 1235"'; }
+	"$build/daemon/portalctl" --socket "$socket" guest e2e exec -- sleep 1235 &
+	within 30 guest_has
+	kill -9 $!
+	gone() { ! in_guest 30 'ps | grep "[s]leep 1235"'; }
 	within 30 gone
 	says '^after$' ctl guest e2e exec -- echo after
 }
@@ -114,13 +122,26 @@ agent_classes()
 	says kthreadd ctl guest e2e ps
 }
 
+# Each command, with its errors, on a process that has been prepared for it.
+agent_ops()
+{
+	local target
+
+	need_agent all
+	guest_start target 'E2E=target exec e2e-target one two'
+	within 30 guest_said target '^[0-9]+ 0x'
+	target=$(in_guest 30 'head -n 1 /tmp/target.out')
+	says '^[0-9]+ checks passed' timeout 120 "$build/e2e/agent_ops" "$socket" e2e $target
+	says '^stopped' guest_result target 30
+}
+
 agent_worker_killed()
 {
 	local pid
 
 	need_agent task,file,exec
 	pid=$(inst_stat agent .pid)
-	guest_has() { in_guest 30 'ps | grep \"[s]leep 1236\"'; }
+	guest_has() { in_guest 30 'ps | grep "[s]leep 1236"'; }
 	background sh -c "timeout 60 '$build/daemon/portalctl' --socket '$socket' guest e2e exec -- sleep 1236 >'$work/killed' 2>&1; echo \$? >'$work/killed.rc'"
 	within 30 guest_has
 	kill -9 "$pid"
@@ -140,7 +161,7 @@ agent_worker_killed()
 agent_unload()
 {
 	need_agent task,file,exec
-	guest_has() { in_guest 30 'ps | grep \"[s]leep 1237\"'; }
+	guest_has() { in_guest 30 'ps | grep "[s]leep 1237"'; }
 	background sh -c "timeout 60 '$build/daemon/portalctl' --socket '$socket' guest e2e exec -- sleep 1237 >'$work/unload' 2>&1; echo \$? >'$work/unload.rc'"
 	within 30 guest_has
 	in_guest 60 e2e-guest unmount
@@ -160,6 +181,7 @@ test_case "agent: nothing is allowed unless the guest's owner says so" agent_off
 test_case "agent: info" agent_info
 test_case "agent: ps shows the guest's processes" agent_ps
 test_case "agent: a class that is not allowed is refused" agent_classes
+test_case "agent: each command and its errors" agent_ops
 test_case "agent: 5 MB into the guest and out of it" agent_cp
 test_case "agent: exec gives output and status" agent_exec
 test_case "agent: time-out, and who hangs up, end a command" agent_timeout

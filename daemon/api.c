@@ -127,6 +127,40 @@ static void api_size_changed(struct portal_instance *pi)
 		backend_size_changed(pi->backend);
 }
 
+static int api_command(struct portal_instance *pi, struct portal_command *cmd)
+{
+	return pi->cmds ? cmd_start(pi->cmds, cmd) : -ENOTCONN;
+}
+
+static int api_command_wait(struct portal_instance *pi, struct portal_command *cmd)
+{
+	cmd->status = -ENOTCONN;
+	if (!pi->cmds)
+		return -ENOTCONN;
+	/* who waits here would wait for itself */
+	cmd->status = -EDEADLK;
+	return pthread_equal(pi->thread, pthread_self()) ? -EDEADLK : cmd_wait(pi->cmds, cmd);
+}
+
+static void api_command_end(struct portal_instance *pi, struct portal_command *cmd)
+{
+	if (pi->cmds)
+		cmd_end(pi->cmds, cmd);
+}
+
+static int api_command_cancel(struct portal_instance *pi, uint64_t txn)
+{
+	return pi->cmds ? cmd_cancel(pi->cmds, txn) : -ENOENT;
+}
+
+static int api_command_info(struct portal_instance *pi, struct portal_command_info *info)
+{
+	if (!pi->cmds)
+		return -ENOTCONN;
+	cmd_info(pi->cmds, info);
+	return 0;
+}
+
 const struct portald_api plugin_api = {
 	.struct_size = sizeof(plugin_api),
 	.error = api_error,
@@ -141,4 +175,9 @@ const struct portald_api plugin_api = {
 	.uring = api_uring,
 	.io_done = backend_io_done,
 	.size_changed = api_size_changed,
+	.command = api_command,
+	.command_wait = api_command_wait,
+	.command_end = api_command_end,
+	.command_cancel = api_command_cancel,
+	.command_info = api_command_info,
 };

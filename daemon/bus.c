@@ -112,6 +112,11 @@ static int bus_query(struct vm *vm, uint64_t slot, uint64_t field, uint64_t *val
 	return 0;
 }
 
+static bool is_channel(const struct instance *inst)
+{
+	return inst->desc.slot_type == PORTAL_SLOT_CHANNEL;
+}
+
 /* 1: answered later */
 static int bus_enable(struct vm *vm, const struct portal_request *req)
 {
@@ -126,7 +131,7 @@ static int bus_enable(struct vm *vm, const struct portal_request *req)
 	if (!inst)
 		return err;
 	s = &inst->bus;
-	if (gpa % GPA_ALIGN || (inst->desc.region_len && !gpa) ||
+	if (gpa % GPA_ALIGN || ((inst->desc.region_len || is_channel(inst)) && !gpa) ||
 	    gpa + inst->desc.region_len < gpa)
 		return -EINVAL;
 	if (s->leaving)

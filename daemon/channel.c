@@ -120,7 +120,7 @@ const char *chan_type_name(uint32_t type)
 	static const char *const names[CHAN_NR] = {
 		"?", "setup", "describe", "start", "ready", "failed", "enable", "disable",
 		"ack", "stat", "stats", "stop", "ping", "pong",
-		"admin", "done",
+		"admin", "done", "connect",
 	};
 
 	return type < CHAN_NR ? names[type] : "?";
@@ -128,12 +128,15 @@ const char *chan_type_name(uint32_t type)
 
 int chan_check_describe(const struct chan_describe *d, const char **why)
 {
+	bool no_region = d->slot_type == PORTAL_SLOT_SERVICE ||
+			 d->slot_type == PORTAL_SLOT_CHANNEL;
+
 	*why = NULL;
-	if (d->slot_type < PORTAL_SLOT_SERVICE || d->slot_type > PORTAL_SLOT_VIRTIO_MMIO)
+	if (d->slot_type < PORTAL_SLOT_SERVICE || d->slot_type > PORTAL_SLOT_CHANNEL)
 		*why = "unknown slot type";
 	else if (d->region_len > MAX_REGION)
 		*why = "registers of more than 1 MiB";
-	else if ((d->slot_type == PORTAL_SLOT_SERVICE) != !d->region_len)
+	else if (no_region != !d->region_len)
 		*why = "slot type does not fit its registers";
 	else if (d->fns > PORTAL_FN_INTERRUPT)
 		*why = "more than 255 functions";

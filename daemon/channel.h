@@ -12,6 +12,7 @@
  *	STAT (seq)                  <- STATS (seq, JSON)
  *	ADMIN (seq, JSON)                    -> does it to its storage
  *	                            <- DONE (seq, err, text)
+ *	CONNECT (socket)                     -> becomes the plugin's
  *	STOP                                 -> quiesces and exits 0
  *	PING                        <- PONG     is not stuck
  *	                            <- FAILED (text) instead of DESCRIBE or READY
@@ -48,6 +49,7 @@ enum chan_type {
 	CHAN_PONG,
 	CHAN_ADMIN,
 	CHAN_DONE,
+	CHAN_CONNECT,
 	CHAN_NR,
 };
 
@@ -78,6 +80,7 @@ struct chan_enable {
 	uint64_t shadow_off;
 	uint32_t has_irq;
 	uint32_t __pad;
+	uint64_t gpa;		/* of a channel's command region */
 };
 
 struct chan_msg {
@@ -121,6 +124,8 @@ struct chan_page {
 	/* of the medium, for the one that it is swapped for; written by the worker */
 	uint32_t logical;
 	uint32_t writable;
+	uint32_t epoch;		/* of the last channel to the guest */
+	uint32_t __pad;
 };
 
 #define CHAN_PAGE_SIZE	4096

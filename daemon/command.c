@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 
@@ -189,6 +190,54 @@ static struct json_object *cmd_restart(struct request *req)
 	return NULL;
 }
 
+/* The agent's instance: the one that is named, or the first with a channel. */
+static struct instance *get_agent(struct request *req, struct vm *vm)
+{
+	const char *name = request_string(req, "instance");
+
+	for (unsigned int i = 0; i < vm->nr_slots; i++) {
+		struct instance *inst = vm->slots[i];
+
+		if (!inst || inst->desc.slot_type != PORTAL_SLOT_CHANNEL ||
+		    (name ? strcmp(inst->name, name) : strcmp(inst->plugin, "agent")))
+			continue;
+		return inst;
+	}
+	err_set(&req->err, 0,
+		"VM %s has no instance %s that sends commands; 'plugin = agent' in portald.conf makes one",
+		vm->name, name ? name : "of plugin agent");
+	return NULL;
+}
+
+/* A socket to the instance's plugin, which speaks with the guest's agent. */
+static struct json_object *cmd_guest(struct request *req)
+{
+	struct vm *vm = request_vm(req);
+	struct instance *inst = vm ? get_agent(req, vm) : NULL;
+	struct json_object *obj;
+	int socks[2], ret;
+
+	if (!inst)
+		return request_failed(req);
+	if (bus_slot_state(inst) != PORTAL_SLOT_ENABLED)
+		return control_error("the guest of VM %s has no agent: its owner allows commands by modprobe portal_guest agent=CLASS,...",
+				     vm->name);
+	ret = chan_pair(socks);
+	if (!ret) {
+		ret = instance_connect(inst, socks[1]);
+		close(socks[1]);
+		if (ret)
+			close(socks[0]);
+	}
+	if (ret)
+		return control_error("instance %s of VM %s cannot be reached: %s", inst->name,
+				     vm->name, strerror(-ret));
+	control_give_fd(req->sv, req->conn, socks[0]);
+	obj = control_ok();
+	json_object_object_add(obj, "instance", json_object_new_string(inst->name));
+	return obj;
+}
+
 static struct json_object *cmd_version(struct request *req)
 {
 	struct json_object *obj = control_ok();
@@ -221,6 +270,7 @@ static const struct {
 	{ "disk_resize", cmd_disk_resize },
 	{ "disk_set_limit", cmd_disk_set_limit },
 	{ "disk_swap", cmd_disk_swap },
+	{ "guest", cmd_guest },
 	{ "interrupt", cmd_interrupt },
 	{ "list", cmd_list },
 	{ "restart", cmd_restart },

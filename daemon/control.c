@@ -36,6 +36,7 @@ struct conn {
 	size_t in_len;
 	char *out;
 	size_t out_len;
+	int out_fd;		/* goes with @out, -1 none */
 	bool waiting;		/* a command of it is under way: read no more */
 	bool eof;
 };
@@ -84,6 +85,7 @@ static void conn_free(struct conn *c)
 	c->ctl->nr_conns--;
 	watch_off(&c->src);
 	close(c->fd);
+	fd_close(&c->out_fd);
 	free(c->in);
 	free(c->out);
 	free(c);
@@ -138,6 +140,25 @@ static bool next_command(struct conn *c)
 	return true;
 }
 
+static ssize_t send_out(struct conn *c)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { c->out, c->out_len };
+	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cmsg;
+
+	if (c->out_fd >= 0) {
+		hdr.msg_control = control;
+		hdr.msg_controllen = sizeof(control);
+		cmsg = CMSG_FIRSTHDR(&hdr);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &c->out_fd, sizeof(int));
+	}
+	return sendmsg(c->fd, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* 0, or -errno: the connection is of no more use */
 static int flush_out(struct conn *c)
 {
@@ -145,9 +166,10 @@ static int flush_out(struct conn *c)
 
 	if (!c->out_len)
 		return 0;
-	n = send(c->fd, c->out, c->out_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	n = send_out(c);
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
+	fd_close(&c->out_fd);
 	memmove(c->out, c->out + n, c->out_len - n);
 	c->out_len -= n;
 	return 0;
@@ -191,6 +213,20 @@ static int on_conn(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
+void control_give_fd(struct supervisor *sv, uint64_t id, int fd)
+{
+	struct conn *c = sv->control ? sv->control->conns : NULL;
+
+	while (c && c->id != id)
+		c = c->next;
+	if (!c) {
+		close(fd);
+		return;
+	}
+	fd_close(&c->out_fd);
+	c->out_fd = fd;
+}
+
 void control_reply(struct supervisor *sv, uint64_t id, struct json_object *obj)
 {
 	struct conn *c = sv->control && id ? sv->control->conns : NULL;
@@ -229,6 +265,7 @@ static int on_connect(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	}
 	c->ctl = ctl;
 	c->fd = sock;
+	c->out_fd = -1;
 	c->uid = cred.uid;
 	c->id = ++ctl->next_id;
 	c->in = malloc(MAX_LINE);

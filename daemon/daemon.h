@@ -386,6 +386,8 @@ int instance_disable(struct instance *inst, uint32_t seq);
 int instance_stat(struct instance *inst, uint32_t seq);
 int instance_admin(struct instance *inst, uint32_t seq, const char *json);
 int instance_send_stop(struct instance *inst);
+/* @fd, still the caller's, is for its plugin; -ENOTCONN: it does not run. */
+int instance_connect(struct instance *inst, int fd);
 /* From now on it must answer. */
 void instance_watch(struct instance *inst);
 
@@ -418,6 +420,8 @@ int control_open(struct supervisor *sv, const char *path, struct err *err);
 void control_close(struct control *ctl);
 /* Ends a command that took longer; nothing if the connection is gone. */
 void control_reply(struct supervisor *sv, uint64_t conn, struct json_object *obj);
+/* Goes with the next reply of @conn, which closes it. */
+void control_give_fd(struct supervisor *sv, uint64_t conn, int fd);
 struct json_object *control_ok(void);
 struct json_object *control_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -108,7 +108,9 @@ static void dispatch_hypercall(struct portal_instance *pi, const struct portal_r
 		return;
 	}
 	enter(pi);
-	if (call.fn == PORTAL_FN_INTERRUPT)
+	if (call.fn == PORTAL_FN_SYNC && pi->cmds)
+		ret = cmd_sync(pi->cmds, call.args[0], call.args[1], &value);
+	else if (call.fn == PORTAL_FN_INTERRUPT)
 		ret = run_interrupt(pi, &value);
 	else if (call.fn < pi->plugin.ops.fns)
 		ret = pi->plugin.ops.call(pi->handle, &call, &value);

@@ -79,6 +79,7 @@ static void fill_enable(const struct instance *inst, struct chan_enable *en)
 		.enabled = s->mapped,
 		.resume = s->served,
 		.has_irq = s->gsi != 0,
+		.gpa = s->gpa,
 	};
 	if (s->region) {
 		en->region_id = portal_region_id(s->region);
@@ -128,6 +129,15 @@ int instance_admin(struct instance *inst, uint32_t seq, const char *json)
 	if (inst->state != INST_RUNNING)
 		return -ENOTCONN;
 	return send_msg(inst, &msg, json, NULL, 0);
+}
+
+int instance_connect(struct instance *inst, int fd)
+{
+	struct chan_msg msg = { .type = CHAN_CONNECT };
+
+	if (inst->state != INST_RUNNING)
+		return -ENOTCONN;
+	return send_msg(inst, &msg, NULL, &fd, 1);
 }
 
 int instance_send_stop(struct instance *inst)

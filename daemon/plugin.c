@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/portal.h>
+#include <linux/portal_channel.h>
 #include <linux/portal_guest.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,8 @@ static const char *missing_callback(const struct portald_plugin *ops)
 			return "reg_read (it has CALL registers)";
 	if ((ops->pread || ops->submit || ops->pwrite) && !ops->get_size)
 		return "get_size (it is a block backend)";
+	if (ops->connect && !ops->commands)
+		return "commands (it has connect)";
 	if (ops->get_size && !ops->pread && !ops->submit)
 		return "pread or submit (it has get_size)";
 	return NULL;
@@ -132,9 +135,13 @@ static int check_ops(const struct portald_plugin *ops, const char *name, struct 
 	if (ops->fns >= PORTAL_FN_INTERRUPT + 1)
 		return err_set(err, -EPROTO, "plugin %s: %u functions, at most %u are possible",
 			       name, ops->fns, PORTAL_FN_INTERRUPT);
-	if (!ops->fns && !ops->region_len && !ops->interrupt && !ops->get_size)
+	if (ops->commands && (ops->fns > PORTAL_FN_CHANNEL || ops->region_len || ops->get_size))
 		return err_set(err, -EPROTO,
-			       "plugin %s: offers nothing: neither .fns nor .region_len, .interrupt or .get_size",
+			       "plugin %s: with .commands it can have at most %u functions, no registers, and be no block backend",
+			       name, PORTAL_FN_CHANNEL);
+	if (!ops->fns && !ops->region_len && !ops->interrupt && !ops->get_size && !ops->commands)
+		return err_set(err, -EPROTO,
+			       "plugin %s: offers nothing: neither .fns nor .region_len, .interrupt, .get_size or .commands",
 			       name);
 	return 0;
 }

@@ -47,9 +47,9 @@ static const char *slot_state_name(enum portal_slot_state state)
 
 static const char *slot_type_name(uint32_t type)
 {
-	static const char *const names[] = { "-", "service", "registers", "virtio-mmio" };
+	static const char *const names[] = { "-", "service", "registers", "virtio-mmio", "channel" };
 
-	return names[type < 4 ? type : 0];
+	return names[type <= PORTAL_SLOT_CHANNEL ? type : 0];
 }
 
 static struct json_object *instance_brief(const struct instance *inst)

@@ -28,7 +28,7 @@ static void chan_ready(struct portal_uring_op *op, int res)
 	pi->chan_ready = true;
 }
 
-static struct io_uring_sqe *get_sqe(struct io_uring *ring)
+struct io_uring_sqe *worker_sqe(struct io_uring *ring)
 {
 	struct io_uring_sqe *sqe;
 
@@ -40,7 +40,7 @@ static struct io_uring_sqe *get_sqe(struct io_uring *ring)
 
 static int arm_channel(struct portal_instance *pi)
 {
-	struct io_uring_sqe *sqe = get_sqe(&pi->ring);
+	struct io_uring_sqe *sqe = worker_sqe(&pi->ring);
 
 	if (!sqe)
 		return -EBUSY;
@@ -186,6 +186,21 @@ static void emit(void *arg, const char *key, uint64_t val)
 	json_object_object_add(obj, key, json_object_new_uint64(val));
 }
 
+static void emit_commands(struct portal_instance *pi, struct json_object *obj)
+{
+	struct portal_command_info info = { .struct_size = sizeof(info) };
+
+	cmd_info(pi->cmds, &info);
+	emit(obj, "connected", info.connected);
+	emit(obj, "credits", info.credits);
+	emit(obj, "commands", info.sent);
+	emit(obj, "answers", info.answered);
+	emit(obj, "expired", info.timeouts);
+	emit(obj, "cancelled", info.cancelled);
+	emit(obj, "stale", info.stale);
+	emit(obj, "resets", info.resets);
+}
+
 static int on_stat(struct portal_instance *pi, uint32_t seq)
 {
 	struct json_object *obj = json_object_new_object();
@@ -195,6 +210,8 @@ static int on_stat(struct portal_instance *pi, uint32_t seq)
 		emit(obj, "inflight", pi->ops->inflight(pi->fe));
 	if (pi->fe && pi->ops->stat)
 		pi->ops->stat(pi->fe, emit, obj);
+	if (pi->cmds)
+		emit_commands(pi, obj);
 	ret = send_msg(CHAN_STATS, seq, 0, json_object_to_json_string(obj));
 	json_object_put(obj);
 	return ret;
@@ -206,6 +223,19 @@ static int on_admin(struct portal_instance *pi, uint32_t seq, const char *text)
 	int ret = worker_admin(pi, text, &err);
 
 	return send_msg(CHAN_DONE, seq, ret, err.msg);
+}
+
+/* Whoever it is sees its end of the socket closed if the plugin does not want it. */
+static void on_connect(struct portal_instance *pi, int *fds, unsigned int nr_fds)
+{
+	int ret = -EOPNOTSUPP;
+
+	if (nr_fds == 1 && pi->plugin.ops.connect)
+		ret = pi->plugin.ops.connect(pi->handle, fds[0]);
+	if (ret) {
+		log_warn("a connection was refused: %s", strerror(-ret));
+		chan_close_fds(fds, nr_fds);
+	}
 }
 
 static int handle_msg(struct portal_instance *pi, const struct chan_msg *msg, const char *text,
@@ -226,6 +256,9 @@ static int handle_msg(struct portal_instance *pi, const struct chan_msg *msg, co
 		return on_stat(pi, msg->seq);
 	case CHAN_ADMIN:
 		return on_admin(pi, msg->seq, text);
+	case CHAN_CONNECT:
+		on_connect(pi, fds, nr_fds);
+		return 0;
 	case CHAN_PING:
 		return send_msg(CHAN_PONG, msg->seq, 0, NULL);
 	case CHAN_STOP:
@@ -282,7 +315,7 @@ static void retry_done(struct portal_uring_op *op, int res)
 static int arm_later(struct portal_instance *pi)
 {
 	static struct __kernel_timespec delay = { .tv_nsec = 20 * 1000 * 1000 };
-	struct io_uring_sqe *sqe = get_sqe(&pi->ring);
+	struct io_uring_sqe *sqe = worker_sqe(&pi->ring);
 
 	if (!sqe)
 		return -ENOSR;
@@ -332,6 +365,8 @@ static int loop(struct portal_instance *pi)
 
 	ret = arm_channel(pi);
 	if (!ret)
+		ret = worker_cmd_arm(pi);
+	if (!ret)
 		ret = take_requests(pi);	/* what an earlier worker left */
 	while (ret >= 0 && !pi->stopping) {
 		if (!pi->have_queue_cqe && !pi->chan_ready && !pi->retry)
@@ -364,6 +399,8 @@ int worker_main(void)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	pi->env.irqfd = -1;
+	pi->cmd_timer = -1;
+	pi->thread = pthread_self();
 
 	while (ret >= 0 && !pi->queue && !pi->stopping)
 		ret = read_channel(pi, 0);

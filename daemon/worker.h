@@ -11,6 +11,7 @@
 
 #include "backend.h"
 #include "channel.h"
+#include "cmdchan.h"
 #include "config.h"
 #include "frontend.h"
 #include "plugin.h"
@@ -44,6 +45,10 @@
  * @have_queue_cqe: it is valid
  * @chan_ready: the supervisor said something
  * @chan_op: poll of the channel
+ * @thread: the loop's
+ * @cmds: commands to the guest, NULL: the plugin sends none
+ * @cmd_timer: timerfd: one expires
+ * @cmd_op: poll of it
  * @retry: the queue was busy with its last owner: arm it again now
  * @retry_op: the timer for it
  * @stopping: leave the loop
@@ -77,6 +82,10 @@ struct portal_instance {
 	bool have_queue_cqe;
 	bool chan_ready;
 	struct portal_uring_op chan_op;
+	pthread_t thread;
+	struct cmd_chan *cmds;
+	int cmd_timer;
+	struct portal_uring_op cmd_op;
 	bool retry;
 	struct portal_uring_op retry_op;
 	bool stopping;
@@ -105,6 +114,16 @@ int worker_admin(struct portal_instance *pi, const char *text, struct err *err);
 /* May its medium take the place of the one that an earlier worker had? */
 int worker_check_swap(struct portal_instance *pi, struct err *err);
 
+/* worker_cmd.c: commands to the guest */
+int worker_cmd_start(struct portal_instance *pi, struct err *err);
+int worker_cmd_enable(struct portal_instance *pi, uint64_t gpa, struct err *err);
+void worker_cmd_disable(struct portal_instance *pi);
+void worker_cmd_teardown(struct portal_instance *pi);
+/* Watches the timer; to be called once, from the loop's thread. */
+int worker_cmd_arm(struct portal_instance *pi);
+
+/* worker.c */
+struct io_uring_sqe *worker_sqe(struct io_uring *ring);
 /* worker.c: struct frontend_env's wait() and reply() */
 int worker_wait(struct frontend_env *env);
 void worker_reply(struct frontend_env *env, uint64_t id, int err, uint64_t value);

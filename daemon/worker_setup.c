@@ -39,7 +39,7 @@ static int describe(struct portal_instance *pi, struct err *err)
 	const char *why;
 
 	d->fns = pi->ops && pi->ops->fns ? pi->ops->fns : ops->fns;
-	d->services = d->fns || ops->interrupt;
+	d->services = d->fns || ops->interrupt || ops->commands;
 	d->fixed = pi->env.place.fixed;
 	d->bus = pi->env.place.bus;
 	d->gpa = pi->env.place.gpa;
@@ -52,7 +52,8 @@ static int describe(struct portal_instance *pi, struct err *err)
 		for (uint32_t i = 0; i < d->nr_ranges && i < CHAN_MAX_RANGES; i++)
 			d->ranges[i] = pi->ops->ranges[i];
 	} else {
-		d->slot_type = ops->region_len ? PORTAL_SLOT_REGS : PORTAL_SLOT_SERVICE;
+		d->slot_type = ops->commands ? PORTAL_SLOT_CHANNEL :
+			       ops->region_len ? PORTAL_SLOT_REGS : PORTAL_SLOT_SERVICE;
 		d->region_len = ops->region_len;
 		d->nr_ranges = ops->nr_registers;
 		for (uint32_t i = 0; i < d->nr_ranges && i < CHAN_MAX_RANGES; i++) {
@@ -191,6 +192,8 @@ int worker_start(struct portal_instance *pi, const struct chan_enable *en, const
 	pi->queue_fd = fds[START_FD_QUEUE];	/* pi->queue takes it over */
 	if (pi->ops)
 		ret = create_frontend(pi, fds[START_FD_STATE], err);
+	else if (pi->plugin.ops.commands)
+		ret = worker_cmd_start(pi, err);
 	if (!ret && en->enabled)
 		ret = worker_enable(pi, en, err);
 	if (ret)
@@ -223,6 +226,11 @@ int worker_enable(struct portal_instance *pi, const struct chan_enable *en, stru
 	pi->env.region = pi->region;
 	pi->env.irqfd = en->has_irq ? pi->irq_fd : -1;
 	pi->enabled = true;
+	if (pi->cmds && worker_cmd_enable(pi, en->gpa, err)) {
+		pi->enabled = false;
+		pi->env.irqfd = -1;
+		return -EFAULT;
+	}
 	if (pi->fe) {
 		/* the VMM may have added RAM since; not fatal if it can't be told */
 		portal_mem_refresh(pi->env.mem);
@@ -250,6 +258,8 @@ void worker_disable(struct portal_instance *pi)
 		return;
 	if (pi->fe)
 		pi->ops->disable(pi->fe);
+	if (pi->cmds)
+		worker_cmd_disable(pi);
 	pi->enabled = false;
 	pi->env.irqfd = -1;
 	pi->env.region = NULL;
@@ -268,6 +278,7 @@ void worker_teardown(struct portal_instance *pi)
 		portal_queue_close(pi->queue);
 	pi->queue = NULL;
 	worker_close_plugin(pi);
+	worker_cmd_teardown(pi);
 	if (pi->env.mem)
 		portal_mem_unmap(pi->env.mem);
 	if (pi->vm)

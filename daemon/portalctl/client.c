@@ -136,6 +136,58 @@ struct json_object *client_ask(struct json_object *req)
 	return read_reply(fd);
 }
 
+static int take_fd(struct msghdr *msg)
+{
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
+	int fd = -1;
+
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
+	    cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
+	return fd;
+}
+
+/* The line is short, and its end is in the first piece if a descriptor is. */
+static struct json_object *read_reply_fd(int sock, int *fd)
+{
+	char control[CMSG_SPACE(sizeof(int))], buf[4096];
+	struct iovec iov = { buf, sizeof(buf) - 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct json_object *obj = NULL;
+	ssize_t n;
+
+	n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	if (n > 0) {
+		*fd = take_fd(&msg);
+		buf[n] = '\0';
+		obj = json_tokener_parse(buf);
+	}
+	if (!obj)
+		fprintf(stderr, "portalctl: portald closed the connection without an answer; see its log\n");
+	return obj;
+}
+
+struct json_object *client_ask_fd(struct json_object *req, int *fd)
+{
+	struct json_object *obj = NULL;
+	int sock = open_socket(), err;
+
+	*fd = -1;
+	if (sock >= 0) {
+		err = send_line(sock, json_object_to_json_string_ext(req, JSON_C_TO_STRING_PLAIN));
+		if (err)
+			fprintf(stderr, "portalctl: %s: %s\n", globals.socket, strerror(-err));
+		else
+			obj = read_reply_fd(sock, fd);
+		close(sock);
+	}
+	json_object_put(req);
+	return obj;
+}
+
 struct json_object *client_stat(const char *vm)
 {
 	struct json_object *req = client_request("stat"), *reply, *ok;

@@ -26,6 +26,11 @@ struct json_object *client_ask(struct json_object *req);
 struct json_object *client_stat(const char *vm);
 /* As client_ask(), and prints the reply with --json; the exit status. */
 int client_do(struct json_object *req, void (*print)(struct json_object *reply));
+/*
+ * As client_ask(), and takes the fd that comes with a good answer (-1: none came);
+ * NULL after a message.
+ */
+struct json_object *client_ask_fd(struct json_object *req, int *fd);
 struct json_object *client_request(const char *cmd);
 const char *get_str(struct json_object *obj, const char *key);
 long long get_num(struct json_object *obj, const char *key);
@@ -54,6 +59,7 @@ const char *num(long long val);
 int cmd_attach(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
 int cmd_disk(int argc, char **argv);
+int cmd_guest(int argc, char **argv);
 int cmd_interrupt(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_restart(int argc, char **argv);
@@ -61,6 +67,40 @@ int cmd_stat(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_version(int argc, char **argv);
+
+/* guest_socket.c */
+struct iovec;
+struct portal_guest_reply;
+
+/**
+ * struct guest - a socket to the plugin that commands the guest
+ * @vm: its name
+ * @timeout_ms: of each command, 0: 10 s
+ * @out: the last answer, PORTAL_GUEST_MAX bytes
+ */
+struct guest {
+	const char *vm;
+	int fd;
+	unsigned int timeout_ms;
+	char *out;
+};
+
+/* 0, or -1 after a message */
+int guest_open(struct guest *g, const char *vm, const char *instance);
+void guest_close(struct guest *g);
+struct portal_guest_request;
+/*
+ * 0: @rep is its answer, whatever its status; g->out holds rep->out_size bytes if
+ * @req asked for any. -1 after a message: nobody will answer.
+ */
+int guest_command(struct guest *g, const struct portal_guest_request *req,
+		  const struct iovec *in, unsigned int cnt, struct portal_guest_reply *rep);
+/* Says why @what failed; EXIT_FAILED. */
+int guest_failed(const struct guest *g, const char *what, int status);
+
+/* guest_cp.c, guest_exec.c: argv[0] is "cp", "exec" */
+int guest_cp(struct guest *g, int argc, char **argv);
+int guest_exec(struct guest *g, int argc, char **argv);
 
 /* rate.c */
 /* What @now has more than @old, per second; @old's shape is @now's. */

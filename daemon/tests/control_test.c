@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* control_test.c - JSON lines in and out of a real socket */
-/* LINK: control.o command.o command_disk.o config.o watch.o log.o -lsystemd -ljson-c -linih */
+/* LINK: control.o command.o command_disk.o config.o channel.o watch.o log.o -lsystemd -ljson-c -linih */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +29,8 @@ static struct {
 	char name[64];
 	uint64_t conn, timeout;
 	unsigned int detaches, interrupts;
-	int ret;
+	int ret, plugin_fd;
+	bool offered;
 } seen;
 
 int attach(struct supervisor *s, const struct attach_args *args, uint64_t conn, struct err *err)
@@ -133,6 +134,19 @@ int admin_swap(struct instance *i, const struct config_instance *ci, uint64_t co
 	note(ci);
 	disk.conn = conn;
 	return 0;
+}
+
+int instance_connect(struct instance *i, int fd)
+{
+	(void)i;
+	seen.plugin_fd = dup(fd);
+	return seen.ret;
+}
+
+enum portal_slot_state bus_slot_state(const struct instance *i)
+{
+	(void)i;
+	return seen.offered ? PORTAL_SLOT_OFFERED : PORTAL_SLOT_ENABLED;
 }
 
 int instance_interrupt(struct instance *i)
@@ -507,6 +521,63 @@ static void others_may_look_but_not_touch(void **state)
 	expect("{\"cmd\":\"stat\",\"vm\":\"alpha\"}\n", "\"ok\":true");
 }
 
+/* The next line, and the fd that came with it. */
+static int heard_fd(const char *part)
+{
+	char buf[1024], control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = { buf, sizeof(buf) - 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(sock, &msg, MSG_DONTWAIT);
+	int fd = -1;
+
+	assert_true(n > 0);
+	buf[n] = '\0';
+	assert_non_null(strstr(buf, part));
+	if (msg.msg_controllen)
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+static void guest_gives_a_socket_to_the_plugin(void **state)
+{
+	const char *ask = "{\"cmd\":\"guest\",\"vm\":\"alpha\"}\n";
+	char got = 0;
+	int fd;
+
+	(void)state;
+	strcpy(inst.plugin, "hello");
+	expect(ask, "VM alpha has no instance of plugin agent");
+	inst.desc.slot_type = PORTAL_SLOT_CHANNEL;
+	expect(ask, "VM alpha has no instance of plugin agent");
+	expect("{\"cmd\":\"guest\",\"vm\":\"alpha\",\"instance\":\"x\"}\n", "no instance x");
+	strcpy(inst.plugin, "agent");
+	seen.offered = true;
+	expect(ask, "has no agent: its owner allows commands by modprobe");
+	seen.offered = false;
+	vm.uid = getuid() + 1;
+	expect(ask, "may not manage");
+	vm.uid = getuid();
+	seen.ret = -ENOTCONN;
+	expect(ask, "cannot be reached");
+	close(seen.plugin_fd);
+	seen.ret = 0;
+	say(ask);
+	fd = heard_fd("{\"ok\":true,\"instance\":\"hello\"}");
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(read(seen.plugin_fd, &got, 1), 1);
+	assert_int_equal(got, 'x');
+	close(seen.plugin_fd);
+	/* nobody else holds its end */
+	assert_int_equal(read(fd, &got, 1), 0);
+	close(fd);
+	/* and nothing comes with the next answer */
+	say("{\"cmd\":\"list\"}\n");
+	assert_int_equal(heard_fd("vms"), -1);
+	inst.desc.slot_type = PORTAL_SLOT_SERVICE;
+}
+
 static void interrupts_are_queued(void **state)
 {
 	(void)state;
@@ -541,6 +612,7 @@ int main(void)
 		T(restart_is_answered_when_it_ends), T(attach_errors_come_back),
 		T(who_hangs_up_is_forgotten),
 		T(detach_waits_as_long_as_told), T(others_may_look_but_not_touch),
+		T(guest_gives_a_socket_to_the_plugin),
 		T(interrupts_are_queued),
 		T(disks_are_added_by_keys_or_by_name), T(disks_are_changed),
 		T(a_vms_user_may_only_take_what_is_offered), T(a_second_daemon_is_refused),

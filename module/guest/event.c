@@ -86,6 +86,9 @@ static void event_work(struct work_struct *work)
 	unsigned long delay = READ_ONCE(event_polled) ? EVENT_POLL : EVENT_WATCH;
 
 	portal_bus_check();
+	/* An interrupt has done so before us, but without one nobody has. */
+	if (READ_ONCE(event_polled))
+		portal_channel_event();
 
 	/* No effect if the interrupt asked for another run meanwhile. */
 	queue_delayed_work(portal_wq, &portal_event_work,
@@ -95,6 +98,7 @@ static void event_work(struct work_struct *work)
 /* The line tells nothing about its reason, and asking may sleep. */
 static irqreturn_t event_interrupt(int irq, void *dev_id)
 {
+	portal_channel_event();
 	mod_delayed_work(portal_wq, &portal_event_work, 0);
 	return IRQ_HANDLED;
 }

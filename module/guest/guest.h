@@ -11,6 +11,7 @@
 
 #include "hypercall.h"
 
+struct agent_chan;
 struct platform_device;
 struct portal_pin;
 
@@ -41,6 +42,7 @@ struct portal_window {
  * @refused: it could not be enabled; not tried again (scan only)
  * @pin: interrupt pin, for PORTAL_SLOT_VIRTIO_MMIO (scan only)
  * @pdev: device of the kernel's virtio_mmio driver (scan only)
+ * @chan: channel, for PORTAL_SLOT_CHANNEL (scan only)
  */
 struct portal_slot {
 	unsigned int nr;
@@ -57,6 +59,7 @@ struct portal_slot {
 	bool refused;
 	struct portal_pin *pin;
 	struct platform_device *pdev;
+	struct agent_chan *chan;
 };
 
 /**
@@ -64,15 +67,21 @@ struct portal_slot {
  * @min_region: least bytes of registers; 0: the slot has no registers
  * @max_region: most bytes of registers we believe
  * @pin: the device needs an interrupt pin of its own
- * @add: the device answers at @slot->window now
+ * @wanted: instead of @min_region: the slot is to be enabled, with memory of ours
+ * @place: gets that memory, and its address
+ * @add: the device answers at @slot->window, or that memory, now
  * @del: the device is about to be disabled, or does not answer already
+ * @displace: gives the memory back; @lost: the host may still use it
  */
 struct portal_slot_ops {
 	u32 min_region;
 	u32 max_region;
 	bool pin;
+	bool (*wanted)(void);
+	int (*place)(struct portal_slot *slot, u64 *gpa);
 	int (*add)(struct portal_slot *slot);
 	void (*del)(struct portal_slot *slot, bool answers);
+	void (*displace)(struct portal_slot *slot, bool lost);
 };
 
 /* hypercall.c */
@@ -101,6 +110,14 @@ int portal_regs_access(struct portal_slot *slot, bool write, u32 width,
 
 /* virtio_mmio.c */
 extern const struct portal_slot_ops portal_virtio_mmio_ops;
+
+/* agent_chan.c */
+extern const struct portal_slot_ops portal_channel_ops;
+void portal_channel_event(void);
+
+/* agent.c */
+int portal_agent_init(void);
+void portal_agent_exit(void);
 
 /* slot.c */
 int portal_slot_update(struct portal_slot *slot);

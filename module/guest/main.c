@@ -4,7 +4,8 @@
  *
  * Read on in the order of Kbuild: hypercall.c is the instruction; window.c and
  * pin.c find what a device needs; regs.c and virtio_mmio.c are the types of
- * devices; slot.c and bus.c follow what the host offers; event.c is the host's
+ * devices; agent*.c do what the host asks, if the guest's owner wants that;
+ * slot.c and bus.c follow what the host offers; event.c is the host's
  * interrupt; file.c and chardev.c serve the guest's programs.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -48,12 +49,15 @@ static int __init portal_guest_init(void)
 	bool lost;
 	int ret;
 
+	ret = portal_agent_init();
+	if (ret)
+		return ret;
 	ret = find_host(&lost);
 	if (ret)
-		return ret;
+		goto out_exit_agent;
 	ret = portal_bus_init(lost);
 	if (ret)
-		return ret;
+		goto out_exit_agent;
 	portal_event_init();
 	portal_event_register();
 	ret = portal_chardev_init();
@@ -69,6 +73,8 @@ out_stop_bus:
 	portal_bus_stop();
 	portal_event_exit();
 	portal_bus_exit();
+out_exit_agent:
+	portal_agent_exit();
 	return ret;
 }
 
@@ -79,6 +85,7 @@ static void __exit portal_guest_exit(void)
 	portal_bus_stop();
 	portal_event_exit();
 	portal_bus_exit();
+	portal_agent_exit();
 }
 
 module_init(portal_guest_init);

@@ -44,11 +44,18 @@ static const struct portal_slot_ops *const slot_ops[] = {
 	[PORTAL_SLOT_SERVICE] = &portal_service_ops,
 	[PORTAL_SLOT_REGS] = &portal_regs_ops,
 	[PORTAL_SLOT_VIRTIO_MMIO] = &portal_virtio_mmio_ops,
+	[PORTAL_SLOT_CHANNEL] = &portal_channel_ops,
 };
 
 static const struct portal_slot_ops *find_ops(u32 type)
 {
 	return type < ARRAY_SIZE(slot_ops) ? slot_ops[type] : NULL;
+}
+
+/* Others have nothing that could be at an address. */
+static bool is_enabled_by_us(const struct portal_slot_ops *ops)
+{
+	return ops->min_region || (ops->wanted && ops->wanted());
 }
 
 static int query(unsigned int nr, u32 field, u32 *value)
@@ -176,11 +183,32 @@ static int slot_enable(struct portal_slot *slot)
 	return portal_is_error(ret) ? ret : -EIO;
 }
 
+/* Memory of ours, so there is nothing to choose. */
+static int slot_start_placed(struct portal_slot *slot)
+{
+	const struct portal_slot_ops *ops = find_ops(slot->type);
+	s64 ret;
+	u64 gpa;
+
+	ret = ops->place(slot, &gpa);
+	if (ret)
+		return ret;
+	ret = patient_hypercall(PORTAL_HC_BUS_ENABLE, slot->nr, lower_32_bits(gpa),
+				upper_32_bits(gpa), portal_event_gsi());
+	if (!ret)
+		ret = ops->add(slot);
+	if (ret)
+		ops->displace(slot, slot_disable(slot->nr) != 0);
+	return ret <= 0 ? ret : -EIO;
+}
+
 static int slot_start(struct portal_slot *slot)
 {
 	const struct portal_slot_ops *ops = find_ops(slot->type);
 	int ret;
 
+	if (ops->place)
+		return slot_start_placed(slot);
 	if (slot->region < ops->min_region || slot->region > ops->max_region)
 		return -EINVAL;
 
@@ -227,7 +255,7 @@ static void slot_add(struct portal_slot *slot, const struct slot_desc *desc)
 	up_write(&slot->lock);
 	slot->refused = false;
 
-	if (!find_ops(slot->type)->min_region) {
+	if (!is_enabled_by_us(find_ops(slot->type))) {
 		pr_info("slot %u: %s, a service\n", slot->nr, slot->name);
 		return;
 	}
@@ -240,8 +268,11 @@ static void slot_add(struct portal_slot *slot, const struct slot_desc *desc)
 		return;
 	}
 	slot_set_state(slot, PORTAL_SLOT_ENABLED);
-	pr_info("slot %u: %s at %pa\n", slot->nr, slot->name,
-		&slot->window.res.start);
+	if (slot->type == PORTAL_SLOT_CHANNEL)
+		pr_info("slot %u: %s, commands\n", slot->nr, slot->name);
+	else
+		pr_info("slot %u: %s at %pa\n", slot->nr, slot->name,
+			&slot->window.res.start);
 }
 
 /**
@@ -257,11 +288,12 @@ void portal_slot_del(struct portal_slot *slot, u32 host_state)
 	const struct portal_slot_ops *ops = find_ops(slot->type);
 	bool answers = host_state == PORTAL_SLOT_ENABLED ||
 		       host_state == PORTAL_SLOT_LEAVING;
-	int ret;
+	bool ours = is_enabled_by_us(ops) && !slot->refused;
+	int ret = 0;
 
 	/* from here on: no new calls */
 	slot_set_state(slot, PORTAL_SLOT_LEAVING);
-	if (ops->min_region && !slot->refused)
+	if (ours)
 		ops->del(slot, answers);
 
 	if (answers) {
@@ -270,6 +302,8 @@ void portal_slot_del(struct portal_slot *slot, u32 host_state)
 			pr_warn("slot %u: %s cannot be disabled: %d\n",
 				slot->nr, slot->name, ret);
 	}
+	if (ours && ops->displace)
+		ops->displace(slot, ret && ret != -ENOTCONN);
 	portal_pin_put(slot->pin);
 	slot->pin = NULL;
 	portal_window_free(&slot->window);
@@ -289,7 +323,7 @@ static bool slot_is_current(const struct portal_slot *slot,
 	    desc->type != slot->type || desc->serial != slot->serial)
 		return false;
 	/* A device that was enabled, and is only offered now, lost its state. */
-	return !find_ops(slot->type)->min_region || desc->state == slot->state;
+	return !is_enabled_by_us(find_ops(slot->type)) || desc->state == slot->state;
 }
 
 /**
@@ -327,7 +361,7 @@ int portal_slot_update(struct portal_slot *slot)
 	 */
 	if (desc.state == PORTAL_SLOT_LEAVING ||
 	    (desc.state == PORTAL_SLOT_ENABLED &&
-	     find_ops(desc.type)->min_region)) {
+	     (find_ops(desc.type)->min_region || find_ops(desc.type)->place))) {
 		ret = slot_disable(slot->nr);
 		if (!ret)
 			ret = read_identity(slot->nr, &desc);

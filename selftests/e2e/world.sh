@@ -13,7 +13,7 @@ other="selftests/rig/qemu-guest.sh --name other"
 # what qemu-guest.sh run, qmp, pid and console use: asked often, so without it
 guest_run=$build/rig/guest-run
 guest_dir=/run/portal-rig/e2e
-instances=echo,hello,slow,regs,disk,raw,ro
+instances=echo,hello,slow,regs,disk,raw,ro,agent
 
 make_world()
 {
@@ -59,6 +59,8 @@ world_config()
 	serial = E2E-RO
 	path = $work/ro.img
 	readonly = on
+	[instance agent]
+	plugin = agent
 	[instance bad-key]
 	plugin = hello
 	greting = good morning
@@ -310,6 +312,20 @@ need_driver()
 	[ ! -e "$work/driver" ] || return 0
 	in_guest 120 e2e-guest up
 	: >"$work/driver"
+}
+
+# need_agent CLASSES: the guest's owner allows these
+need_agent()
+{
+	need_driver
+	if [ "$(in_guest 30 'cat /sys/module/portal_guest/parameters/agent')" != "$1" ]; then
+		in_guest 60 e2e-guest unmount
+		distrust
+		in_guest 60 rmmod portal_guest
+		in_guest 60 modprobe portal_guest "agent=$1"
+		need_driver
+	fi
+	within 30 inst_is agent .guest enabled
 }
 
 need_detached()

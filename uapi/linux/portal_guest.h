@@ -95,7 +95,8 @@
 #define PORTAL_HC_BUS_QUERY	(PORTAL_HC_BUS + 1)
 /*
  * (slot, gpa low 32, gpa high 32, gsi) -> 0: the device answers there now.
- * gsi 0: without an interrupt. Slots without registers need no ENABLE.
+ * gsi 0: without an interrupt. Slots without registers need no ENABLE; for a
+ * channel the address is that of its command region.
  */
 #define PORTAL_HC_BUS_ENABLE	(PORTAL_HC_BUS + 2)
 /* (slot) -> 0: the device is off that address, nothing of it is in flight */
@@ -136,6 +137,7 @@ enum portal_slot_type {
 	PORTAL_SLOT_SERVICE = 1,	/* hypercalls only */
 	PORTAL_SLOT_REGS = 2,		/* registers for /dev/portal-guest, hypercalls */
 	PORTAL_SLOT_VIRTIO_MMIO = 3,	/* a standard virtio-mmio device */
+	PORTAL_SLOT_CHANNEL = 4,	/* hypercalls, and commands: portal_channel.h */
 };
 
 #define PORTAL_NAME_LEN		32

@@ -114,6 +114,66 @@ struct portal_uring_op {
 	void (*done)(struct portal_uring_op *op, int res);
 };
 
+/*
+ * A command for the agent in the guest: <linux/portal_cmd.h> has the numbers and
+ * layouts, commands.rst what they do, guest.h functions for them. Zero what is
+ * not used. From api->command() to api->command_end() it is the daemon's, with
+ * all that it points to.
+ */
+struct portal_command {
+	uint32_t op;		/* enum portal_cmd_op */
+	uint32_t pid;		/* 0 is process 0 */
+	uint64_t addr;
+	uint64_t size;
+	const struct iovec *in;	/* payload */
+	uint32_t in_cnt;
+	uint32_t out_len;	/* room for the answer */
+	uint32_t timeout_ms;	/* 0: 10 s */
+	uint32_t __pad;
+	uint64_t cookie;
+	/*
+	 * It is over. In the worker's thread, or in the one that cancels it;
+	 * NULL: only command_wait() is used.
+	 */
+	void (*done)(struct portal_command *cmd);
+
+	/* given by command(); never the same again in this process */
+	uint64_t txn;
+	/* given when it is over */
+	int32_t status;		/* 0 or -errno */
+	uint32_t flags;		/* PORTAL_DONE_F_* */
+	uint64_t out_size;	/* bytes of the answer, or written */
+	uint64_t value;
+	uint64_t cursor;
+	uint64_t count;
+	/*
+	 * The answer, in the guest's memory: it may change while you look. Copy
+	 * what you check. NULL if there is none.
+	 */
+	const struct iovec *out;
+	uint32_t out_cnt;
+	uint32_t over;
+	struct portal_command *next;	/* the daemon's */
+	uint64_t deadline;		/* the daemon's */
+	uint64_t wire_txn;		/* the daemon's */
+	void *plugin_data[4];	/* the plugin's own use */
+};
+
+/* What the guest's owner allows, and how it goes. */
+struct portal_command_info {
+	uint64_t struct_size;	/* (in) sizeof(struct portal_command_info) */
+	uint32_t connected;	/* the guest has an agent, and it answers */
+	uint32_t credits;	/* commands that could be sent now */
+	uint64_t classes;	/* 1 << PORTAL_CLASS_* */
+	uint64_t data_len;	/* bytes for payloads and answers of all commands */
+	uint64_t sent;
+	uint64_t answered;
+	uint64_t timeouts;
+	uint64_t cancelled;
+	uint64_t stale;		/* answers that nobody waited for any more */
+	uint64_t resets;	/* times that the guest or its agent came back */
+};
+
 /* What the daemon offers. Never NULL up to the size it was built with. */
 struct portald_api {
 	uint64_t struct_size;
@@ -151,6 +211,23 @@ struct portald_api {
 	const struct portal_lower_info *(*lower_info)(struct portal_lower *lower);
 	int (*lower_submit)(struct portal_lower *lower, struct portal_io *io,
 			    void (*done)(struct portal_io *io, int err));
+	/*
+	 * Commands; only for plugins with .commands. From any thread.
+	 *
+	 * command() starts one: 0, or -ENOTCONN (the guest has no agent, or its
+	 * owner enabled none), -EMSGSIZE (larger than the data region),
+	 * -EPROTONOSUPPORT (the agent's command looks different). Then
+	 * done() is called, once. Each that was started must be ended by
+	 * command_end(), when it is over: that gives its answer back.
+	 */
+	int (*command)(struct portal_instance *pi, struct portal_command *cmd);
+	/* Starts it and waits until it is over: its status. Not in the worker's
+	 * own thread, which serves the guest (-EDEADLK, and nothing is started). */
+	int (*command_wait)(struct portal_instance *pi, struct portal_command *cmd);
+	void (*command_end)(struct portal_instance *pi, struct portal_command *cmd);
+	/* It will soon be over: -ENOENT: there is no such one. */
+	int (*command_cancel)(struct portal_instance *pi, uint64_t txn);
+	int (*command_info)(struct portal_instance *pi, struct portal_command_info *info);
 };
 
 struct portald_plugin {
@@ -226,6 +303,15 @@ struct portald_plugin {
 	 * get_size() is asked again. Without it only the medium's own owner can.
 	 */
 	int (*resize)(void *handle, uint64_t size);
+
+	/* -- commands to the guest's agent -- */
+	uint32_t commands;	/* 1: it sends some; .fns is at most 240 then */
+	uint32_t __pad;
+	/*
+	 * A program of the host (portalctl guest) has connected, by a socket
+	 * (SOCK_SEQPACKET) that is the plugin's from now on; -errno: it is not.
+	 */
+	int (*connect)(void *handle, int fd);
 };
 
 #if defined(__cplusplus)

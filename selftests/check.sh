@@ -165,7 +165,7 @@ static()
 	done
 	one "libkvmportal: versions, man pages, nothing changed" sh -c "make -s lib && libportal/check_abi.sh"
 	one "every command is in the fuzzer's table" commands_fuzzed
-	one "portal_cmd.h and commands.rst are what portal_cmd.def says" scripts/portal-cmd.sh --check
+	one "portal_cmd.h and commands.rst are what portal_cmd.def says" uapi/portal-cmd.sh --check
 	# shellcheck disable=SC2046
 	one "shellcheck" shellcheck -x $(shell_scripts)
 	one "no path of this machine in a file" sh -c "! git grep -nF '$top/' -- ."

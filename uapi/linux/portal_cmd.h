@@ -2,7 +2,7 @@
 /*
  * portal_cmd.h - commands for the agent in the guest
  *
- * Made by scripts/portal-cmd.sh from portal_cmd.def: change that.
+ * Made by uapi/portal-cmd.sh from portal_cmd.def: change that.
  * Documentation/portal/commands.rst says what each does.
  */
 #ifndef _UAPI_LINUX_PORTAL_CMD_H

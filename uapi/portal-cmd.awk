@@ -189,7 +189,7 @@ function header(    i, j, o, s)
 {
 	print "/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */"
 	print "/*\n * portal_cmd.h - commands for the agent in the guest\n *"
-	print " * Made by scripts/portal-cmd.sh from portal_cmd.def: change that."
+	print " * Made by uapi/portal-cmd.sh from portal_cmd.def: change that."
 	print " * Documentation/portal/commands.rst says what each does.\n */"
 	print "#ifndef _UAPI_LINUX_PORTAL_CMD_H\n#define _UAPI_LINUX_PORTAL_CMD_H\n"
 	print "#include <linux/types.h>\n"
@@ -278,7 +278,7 @@ function payload(s, tail, text,    p)
 function rst(    i, j, o, s, c)
 {
 	print ".. SPDX-License-Identifier: GPL-2.0-only"
-	print ".. Made by scripts/portal-cmd.sh from uapi/linux/portal_cmd.def: change that.\n"
+	print ".. Made by uapi/portal-cmd.sh from uapi/linux/portal_cmd.def: change that.\n"
 	print "========\nCommands\n========\n"
 	print "Plugins send these to the agent in the guest (``portal_guest.ko agent=CLASS,...``)."
 	print "channel.rst says how; numbers and layouts are in ``uapi/linux/portal_cmd.h``. Each"

@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 def=uapi/linux/portal_cmd.def
-awk=scripts/portal-cmd.awk
+awk=uapi/portal-cmd.awk
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -33,5 +33,5 @@ for out in uapi/linux/portal_cmd.h Documentation/portal/commands.rst; do
 		cmp -s "$tmp/${out##*/}" $out || cp "$tmp/${out##*/}" $out
 	fi
 done
-[ $status = 0 ] || echo "run scripts/portal-cmd.sh" >&2
+[ $status = 0 ] || echo "run uapi/portal-cmd.sh" >&2
 exit $status

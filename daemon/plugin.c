@@ -41,17 +41,14 @@ static int copy_object(const char *path)
 	return to;
 }
 
-static void *open_copy(const char *path)
+/* The loader also knows objects by name: the fd stays open, so this one is ours. */
+static void *open_copy(struct plugin *p)
 {
-	int fd = copy_object(path);
 	char name[40];
-	void *dl;
 
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-	dl = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-	if (fd >= 0)
-		close(fd);
-	return dl;
+	p->copy = copy_object(p->path);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", p->copy);
+	return dlopen(name, RTLD_NOW | RTLD_LOCAL);
 }
 
 static int open_object(struct plugin *p, const char *name, bool copy, struct err *err)
@@ -60,7 +57,7 @@ static int open_object(struct plugin *p, const char *name, bool copy, struct err
 		return err_set(err, -ENOENT,
 			       "plugin %s: %s does not exist; install it or fix 'plugin' or 'plugin_dir'",
 			       name, p->path);
-	p->dl = copy ? open_copy(p->path) : dlopen(p->path, RTLD_NOW | RTLD_LOCAL);
+	p->dl = copy ? open_copy(p) : dlopen(p->path, RTLD_NOW | RTLD_LOCAL);
 	if (!p->dl)
 		return err_set(err, -ENOEXEC, "plugin %s: cannot be loaded: %s", name, dlerror());
 	return 0;
@@ -146,6 +143,7 @@ static int load(struct plugin *p, const char *dir, const char *name, bool copy,
 	int ret;
 
 	memset(p, 0, sizeof(*p));
+	p->copy = -1;
 	if (asprintf(&p->path, "%s/%s.so", dir, name) < 0) {
 		p->path = NULL;
 		return err_set(err, -ENOMEM, "out of memory");
@@ -192,6 +190,8 @@ void plugin_unload(struct plugin *p)
 			p->ops.unload();
 		dlclose(p->dl);
 	}
+	if (p->path && p->copy >= 0)
+		close(p->copy);
 	free(p->path);
 	memset(p, 0, sizeof(*p));
 }

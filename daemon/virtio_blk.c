@@ -445,6 +445,13 @@ static unsigned int inflight(void *fe)
 	return block_inflight(dev->blk);
 }
 
+static struct block *block_of(void *fe, uint32_t sid)
+{
+	struct virtio_blk *dev = fe;
+
+	return sid ? NULL : dev->blk;
+}
+
 static void report(void *fe, void (*emit)(void *arg, const char *key, uint64_t val),
 		   void *arg)
 {
@@ -485,6 +492,7 @@ const struct frontend_ops virtio_blk_frontend = {
 	.write = reg_write,
 	.disable = disable,
 	.inflight = inflight,
+	.block = block_of,
 	.stat = report,
 	.destroy = destroy,
 };

@@ -35,6 +35,10 @@ static inline int portal_ioctl(int fd, unsigned long cmd, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
+/* ioctl(HOOK_INFO, REGION_INFO) (hook.c) */
+int portal_target_ioctl(int fd, unsigned long cmd, uint32_t id, struct portal_target_info *info,
+			uint64_t *hits, uint32_t nr);
+
 /* ioctl(*_DEL, MEM_UNMAP) (vm.c) */
 int portal_id_ioctl(int fd, unsigned long cmd, uint32_t id);
 

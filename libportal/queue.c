@@ -88,13 +88,21 @@ int portal_queue_create(struct portal_vm *vm, const struct portal_queue_opts *op
 	return err;
 }
 
-int portal_queue_open_fd(struct portal_vm *vm, uint32_t queue_id)
+static int open_fd(struct portal_vm *vm, uint32_t queue_id, uint64_t flags)
 {
-	struct portal_queue_open arg = PORTAL_ARG(portal_queue_open, .queue_id = queue_id);
+	struct portal_queue_open arg = PORTAL_ARG(portal_queue_open, .queue_id = queue_id,
+						  .flags = (uint32_t)flags);
 	int err;
 
+	if (flags > UINT32_MAX)
+		return -EOPNOTSUPP;
 	err = portal_ioctl(vm->fd, PORTAL_QUEUE_OPEN, &arg);
 	return err < 0 ? err : arg.out_fd;
+}
+
+int portal_queue_open_fd(struct portal_vm *vm, uint32_t queue_id)
+{
+	return open_fd(vm, queue_id, 0);
 }
 
 int portal_queue_open(struct portal_vm *vm, uint32_t queue_id,
@@ -106,7 +114,7 @@ int portal_queue_open(struct portal_vm *vm, uint32_t queue_id,
 	err = opts_get(&o, opts);
 	if (err)
 		return err;
-	fd = portal_queue_open_fd(vm, queue_id);
+	fd = open_fd(vm, queue_id, o.open_flags);
 	if (fd < 0)
 		return fd;
 	err = queue_wrap(fd, &o, queue);
@@ -144,6 +152,13 @@ int portal_queue_get_info(struct portal_queue *queue, struct portal_queue_info *
 {
 	*info = PORTAL_ARG(portal_queue_info);
 	return portal_ioctl(queue->fd, PORTAL_QUEUE_INFO, info);
+}
+
+int portal_queue_cancel(struct portal_queue *queue)
+{
+	struct portal_queue_cancel arg = PORTAL_ARG(portal_queue_cancel);
+
+	return portal_ioctl(queue->fd, PORTAL_QUEUE_CANCEL, &arg);
 }
 
 void portal_queue_close(struct portal_queue *queue)

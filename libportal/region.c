@@ -15,7 +15,7 @@ struct portal_region {
 	unsigned char *shadow;
 };
 
-int portal_region_map(struct portal_vm *vm, uint32_t region_id, uint64_t shadow_off,
+static int region_map(struct portal_vm *vm, int fd, uint32_t region_id, uint64_t shadow_off,
 		      uint32_t shadow_size, struct portal_region **region)
 {
 	struct portal_region *new = malloc(sizeof(*new));
@@ -25,7 +25,7 @@ int portal_region_map(struct portal_vm *vm, uint32_t region_id, uint64_t shadow_
 	*new = (struct portal_region){
 		.vm = vm, .id = region_id, .off = shadow_off, .size = shadow_size,
 	};
-	new->shadow = mmap(NULL, shadow_size, PROT_READ | PROT_WRITE, MAP_SHARED, vm->fd,
+	new->shadow = mmap(NULL, shadow_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 			   (off_t)shadow_off);
 	if (new->shadow == MAP_FAILED) {
 		int err = -errno;
@@ -35,6 +35,18 @@ int portal_region_map(struct portal_vm *vm, uint32_t region_id, uint64_t shadow_
 	}
 	*region = new;
 	return 0;
+}
+
+int portal_region_map(struct portal_vm *vm, uint32_t region_id, uint64_t shadow_off,
+		      uint32_t shadow_size, struct portal_region **region)
+{
+	return region_map(vm, vm->fd, region_id, shadow_off, shadow_size, region);
+}
+
+int portal_region_map_fd(int queue_fd, uint32_t region_id, uint64_t shadow_off,
+			 uint32_t shadow_size, struct portal_region **region)
+{
+	return region_map(NULL, queue_fd, region_id, shadow_off, shadow_size, region);
 }
 
 int portal_region_add(struct portal_vm *vm, uint32_t queue_id, uint64_t gpa, uint64_t len,
@@ -59,7 +71,11 @@ int portal_region_add(struct portal_vm *vm, uint32_t queue_id, uint64_t gpa, uin
 			 .on_timeout = o.on_timeout,
 			 .policy = o.policy,
 			 .ranges_uptr = ptr_to_u64(ranges),
-			 .nr_ranges = nr);
+			 .nr_ranges = nr,
+			 .filters_uptr = ptr_to_u64(o.filters),
+			 .queues_uptr = ptr_to_u64(o.queues),
+			 .nr_filters = o.nr_filters,
+			 .nr_queues = o.nr_queues);
 	err = portal_ioctl(vm->fd, PORTAL_REGION_ADD, &arg);
 	if (err < 0)
 		return err;
@@ -68,6 +84,12 @@ int portal_region_add(struct portal_vm *vm, uint32_t queue_id, uint64_t gpa, uin
 	if (err)
 		portal_id_ioctl(vm->fd, PORTAL_REGION_DEL, arg.out_region_id);
 	return err;
+}
+
+int portal_region_get_info(struct portal_vm *vm, uint32_t region_id,
+			   struct portal_target_info *info, uint64_t *hits, uint32_t nr)
+{
+	return portal_target_ioctl(vm->fd, PORTAL_REGION_INFO, region_id, info, hits, nr);
 }
 
 uint32_t portal_region_id(const struct portal_region *region)
@@ -137,7 +159,10 @@ uint32_t portal_region_take(struct portal_region *region, uint32_t aux)
 
 int portal_region_del(struct portal_region *region)
 {
-	int err = portal_id_ioctl(region->vm->fd, PORTAL_REGION_DEL, region->id);
+	int err = -EPERM;
+
+	if (region->vm)
+		err = portal_id_ioctl(region->vm->fd, PORTAL_REGION_DEL, region->id);
 
 	portal_region_unmap(region);
 	return err;

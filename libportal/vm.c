@@ -89,6 +89,14 @@ int portal_vm_get_info(struct portal_vm *vm, struct portal_vm_info *info)
 	return portal_ioctl(vm->fd, PORTAL_VM_INFO, info);
 }
 
+int portal_vm_set_rate(struct portal_vm *vm, uint32_t flags, uint64_t rate, uint32_t burst)
+{
+	struct portal_rate_set arg = PORTAL_ARG(portal_rate_set, .flags = flags, .rate = rate,
+						.burst = burst);
+
+	return portal_ioctl(vm->fd, PORTAL_RATE_SET, &arg);
+}
+
 void portal_vm_close(struct portal_vm *vm)
 {
 	if (!vm)

@@ -21,6 +21,7 @@ static int queue_release(struct inode *inode, struct file *file)
 	struct portal_queue_file *qf = file->private_data;
 
 	portal_queue_orphan(qf->queue, qf->epoch);
+	portal_pages_put(qf->pages);
 	portal_queue_put(qf->queue);
 	kfree(qf);
 	return 0;
@@ -38,10 +39,12 @@ static bool queue_readable(struct portal_queue *queue)
 }
 
 /* What an earlier read() gave out is consumed when the reader comes again. */
-static void consume_seen(struct portal_queue *queue)
+static void consume_seen(struct portal_queue_file *qf)
 {
+	struct portal_queue *queue = qf->queue;
+
 	spin_lock(&queue->lock);
-	if (queue->seen != queue->head)
+	if (queue->epoch == qf->epoch && queue->seen != queue->head)
 		WRITE_ONCE(queue->ring->head, (u32)queue->seen);
 	spin_unlock(&queue->lock);
 	portal_queue_consumed(queue);
@@ -66,7 +69,7 @@ static ssize_t queue_read(struct file *file, char __user *buf, size_t len, loff_
 	ret = portal_queue_check(qf);
 	if (ret && ret != -ENODEV)
 		goto out_unlock;
-	consume_seen(queue);
+	consume_seen(qf);
 	while (!queue_readable(queue)) {
 		ret = portal_queue_check(qf);
 		if (!ret && file->f_flags & O_NONBLOCK)
@@ -83,11 +86,14 @@ static ssize_t queue_read(struct file *file, char __user *buf, size_t len, loff_
 	pos = queue->seen;
 	tail = queue->tail;
 	spin_unlock(&queue->lock);
-	/* nobody writes between head and tail, and seen is not before head */
+	/*
+	 * nobody writes between head and tail, and seen is not before head; if
+	 * somebody opens the queue now, these are the pages of before
+	 */
 	ret = 0;
 	for (; pos + nr < tail && nr < max; nr++)
 		if (copy_to_user(buf + nr * sizeof(struct portal_request),
-				 portal_ring_entry(queue, pos + nr),
+				 portal_ring_entry(queue, qf->pages->ring, pos + nr),
 				 sizeof(struct portal_request))) {
 			ret = -EFAULT;
 			break;
@@ -115,9 +121,11 @@ static ssize_t queue_write(struct file *file, const char __user *buf, size_t len
 	if (!nr || len % sizeof(struct portal_reply))
 		return -EINVAL;
 	ret = portal_queue_check(qf);
+	if (ret == -ENODEV)
+		portal_queue_consumed(qf->queue);
 	if (ret)
 		return ret;
-	ret = portal_replies(qf->queue, (const struct portal_reply __user *)buf,
+	ret = portal_replies(qf, (const struct portal_reply __user *)buf,
 			     min_t(size_t, nr, PORTAL_MAX_REPLIES));
 	portal_queue_consumed(qf->queue);
 	return ret < 0 ? ret : ret * sizeof(struct portal_reply);
@@ -143,8 +151,13 @@ static __poll_t queue_poll(struct file *file, poll_table *wait)
 static int queue_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct portal_queue_file *qf = file->private_data;
+	int ret;
 
-	return portal_shared_mmap(vma, qf->queue->ring, qf->queue->ring_size, vma->vm_pgoff);
+	if (((u64)vma->vm_pgoff << PAGE_SHIFT) >> PORTAL_MMAP_KIND_SHIFT == PORTAL_MMAP_SHADOW) {
+		ret = portal_queue_check(qf);
+		return ret ?: portal_shadow_mmap(qf->queue->client, vma, 0, qf->queue);
+	}
+	return portal_shared_mmap(vma, qf->pages->ring, qf->queue->ring_size, vma->vm_pgoff);
 }
 
 const struct file_operations portal_queue_fops = {

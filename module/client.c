@@ -52,16 +52,26 @@ void portal_client_shutdown(struct portal_client *client)
 	if (client->dead)
 		goto out_unlock;
 	if (READ_ONCE(client->vm->gone))
-		portal_queue_lifecycle(client, PORTAL_LIFE_VM_GONE, 0, 0);
+		portal_life_client(client, PORTAL_LIFE_VM_GONE, client->vm->gone_reason, 0, 0);
 	client->dead = true;
 	portal_debugfs_client_del(client);
+	/* each step for all at once: how many there are costs no grace period */
+	xa_for_each(&client->regions, i, region)
+		portal_region_unlink(region);
+	xa_for_each(&client->hooks, i, hook)
+		portal_hook_unlink(hook);
+	synchronize_srcu(&portal_srcu);
+	xa_for_each(&client->regions, i, region)
+		portal_region_off_bus(region);
+	if (client->nr_regions)
+		synchronize_srcu(&portal_srcu);
 	xa_for_each(&client->regions, i, region) {
 		xa_erase(&client->regions, i);
-		portal_region_remove(region);
+		portal_region_free(region);
 	}
 	xa_for_each(&client->hooks, i, hook) {
 		xa_erase(&client->hooks, i);
-		portal_hook_remove(hook);
+		portal_hook_free(hook);
 	}
 	xa_for_each(&client->queues, i, queue) {
 		xa_erase(&client->queues, i);
@@ -99,31 +109,47 @@ static int vm_file_release(struct inode *inode, struct file *file)
 /* of vm_pgoff: the pages behind kind and id */
 #define PGOFF_MASK	((1UL << (PORTAL_MMAP_ID_SHIFT - PAGE_SHIFT)) - 1)
 
+/**
+ * portal_shadow_mmap - map the shadow of a region
+ * @client: the client
+ * @vma: as ->mmap got it, at the region's out_shadow_off
+ * @rights: of the VM fd
+ * @queue: of a queue fd: its owner serves the region; NULL for a VM fd
+ *
+ * Context: ->mmap, so inside the mmap_lock: not client->lock.
+ * Return: 0, -ENOENT, -EPERM, -EINVAL.
+ */
+int portal_shadow_mmap(struct portal_client *client, struct vm_area_struct *vma, u32 rights,
+		       const struct portal_queue *queue)
+{
+	u32 id = (((u64)vma->vm_pgoff << PAGE_SHIFT) >> PORTAL_MMAP_ID_SHIFT) & 0xffff;
+	struct portal_region *region;
+	int ret = -EPERM;
+
+	xa_lock(&client->regions);
+	region = xa_load(&client->regions, id);
+	if (region)
+		kref_get(&region->ref);
+	xa_unlock(&client->regions);
+	if (!region)
+		return -ENOENT;
+	if (queue ? portal_target_uses(&region->t, queue) : rights & portal_region_right(region))
+		ret = portal_shared_mmap(vma, region->shadow, region->shadow_size,
+					 vma->vm_pgoff & PGOFF_MASK);
+	portal_region_put(region);
+	return ret;
+}
+
 static int vm_file_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct portal_vm_file *vf = file->private_data;
-	struct portal_client *client = vf->client;
 	u64 off = (u64)vma->vm_pgoff << PAGE_SHIFT;
-	u32 id = (off >> PORTAL_MMAP_ID_SHIFT) & 0xffff;
-	struct portal_region *region;
-	int ret;
 
 	switch (off >> PORTAL_MMAP_KIND_SHIFT) {
 	case PORTAL_MMAP_SHADOW:
-		/* not client->lock: we are inside the mmap_lock here */
-		xa_lock(&client->regions);
-		region = xa_load(&client->regions, id);
-		if (region)
-			kref_get(&region->ref);
-		xa_unlock(&client->regions);
-		if (!region)
-			return -ENOENT;
-		ret = portal_shared_mmap(vma, region->shadow, region->shadow_size,
-					 vma->vm_pgoff & PGOFF_MASK);
-		portal_region_put(region);
-		return ret;
+		return portal_shadow_mmap(vf->client, vma, vf->rights, NULL);
 	case PORTAL_MMAP_WINDOW:
-		return portal_window_mmap(client, vma, id);
+		return portal_window_mmap(vf->client, vma, (off >> PORTAL_MMAP_ID_SHIFT) & 0xffff);
 	}
 	return -EINVAL;
 }
@@ -294,5 +320,9 @@ int portal_vm_ioctl_info(struct portal_vm_file *vf, struct portal_vm_info *arg)
 	arg->out_wakeups = atomic64_read(&s->wakeups);
 	arg->out_vm_id = vm->id;
 	arg->out_client_id = client->id;
+	arg->out_filtered = atomic64_read(&s->filtered);
+	arg->out_merged = atomic64_read(&s->merged);
+	arg->out_held = atomic64_read(&s->held);
+	arg->out_limited = atomic64_read(&s->limited);
 	return 0;
 }

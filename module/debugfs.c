@@ -62,6 +62,10 @@ static int vm_show(struct seq_file *m, void *unused)
 	show_count(m, "dropped", &s->dropped);
 	show_count(m, "shadow_reads", &s->shadow_reads);
 	show_count(m, "wakeups", &s->wakeups);
+	show_count(m, "filtered", &s->filtered);
+	show_count(m, "merged", &s->merged);
+	show_count(m, "held", &s->held);
+	show_count(m, "limited", &s->limited);
 	/* a vCPU's state lives as long as the VM */
 	xa_for_each(&vm->vcpus, i, pv)
 		hist_sum(&parked, &pv->parked);
@@ -70,23 +74,32 @@ static int vm_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(vm);
 
+/* "queue id", or of a set of queues "queue.number id" for each. */
 static void show_target(struct seq_file *m, struct portal_vm *vm, struct portal_target *t)
 {
 	struct portal_target_stats *s = &t->stats;
 	struct portal_hist latency;
-	u64 calls, timeouts;
+	u32 i;
 
 	spin_lock(&vm->lock);
-	calls = s->calls;
-	timeouts = s->timeouts;
 	latency = s->latency;
 	spin_unlock(&vm->lock);
-	show_u64(m, "queue", t->queue->id);
-	show_u64(m, "calls", calls);
+	if (t->nr_routes == 1)
+		show_u64(m, "queue", t->routes[0].queue->id);
+	for (i = 0; t->nr_routes > 1 && i < t->nr_routes; i++)
+		seq_printf(m, "queue.%u %u\n", i, t->routes[i].queue->id);
+	show_count(m, "hits", &s->hits);
+	show_count(m, "filtered", &s->filtered);
+	show_count(m, "passed", &s->passed);
+	show_count(m, "ignored", &s->ignored);
+	show_count(m, "calls", &s->calls);
 	show_count(m, "posted", &s->posted);
+	show_count(m, "merged", &s->merged);
 	show_count(m, "dropped", &s->dropped);
 	show_count(m, "shadow_reads", &s->shadow_reads);
-	show_u64(m, "timeouts", timeouts);
+	show_count(m, "held", &s->held);
+	show_count(m, "limited", &s->limited);
+	show_count(m, "timeouts", &s->timeouts);
 	show_hist(m, "latency_ns", &latency);
 }
 

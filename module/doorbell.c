@@ -3,8 +3,9 @@
  * doorbell.c - writes that never make the guest wait
  *
  * With the ring full, a doorbell waits outside of it in the guest's stead, and
- * one that is the same as one that waits is that one. The calls that wait in
- * line come after the doorbells, as nobody can have rung behind his own call.
+ * one that is the same as one that waits is that one. All else that waits comes
+ * after the doorbells (post.c): a FENCED read knows where they will be, and
+ * nobody can have rung behind his own call.
  */
 #include <linux/eventfd.h>
 #include <linux/slab.h>
@@ -16,11 +17,13 @@
  * struct portal_bell - a doorbell outside of the ring
  * @node: in portal_queue.bells
  * @region: whose; it takes them along when it goes
+ * @route: of the region
  * @req: the write
  */
 struct portal_bell {
 	struct list_head node;
 	struct portal_region *region;
+	struct portal_route *route;
 	struct portal_request req;
 };
 
@@ -41,7 +44,7 @@ static void bells_place(struct portal_queue *queue)
 
 	lockdep_assert_held(&queue->lock);
 	list_for_each_entry(bell, &queue->bells, node)
-		atomic64_set(&bell->region->posted_pos, ++pos);
+		atomic64_set(&bell->route->posted_pos, ++pos);
 }
 
 static bool bell_waits(struct portal_queue *queue, const struct portal_request *req)
@@ -66,7 +69,7 @@ void portal_bells_refill(struct portal_queue *queue)
 
 	lockdep_assert_held(&queue->lock);
 	list_for_each_entry_safe(bell, tmp, &queue->bells, node) {
-		if (!portal_queue_has_room(queue, PORTAL_RING_F_OVERFLOW))
+		if (!portal_queue_room(queue, PORTAL_RING_F_OVERFLOW))
 			break;
 		portal_ring_write(queue, &bell->req, NULL);
 		bell_del(queue, bell);
@@ -77,6 +80,8 @@ void portal_bells_refill(struct portal_queue *queue)
  * portal_bells_drop - doorbells that nobody can hear any more
  * @queue: the queue
  * @region: those of this region, which goes; NULL: all
+ *
+ * Context: process; no spinlock held.
  */
 void portal_bells_drop(struct portal_queue *queue, const struct portal_region *region)
 {
@@ -90,24 +95,31 @@ void portal_bells_drop(struct portal_queue *queue, const struct portal_region *r
 	if (!queue->backlog)
 		portal_ring_flag(queue, PORTAL_RING_F_OVERFLOW, false);
 	spin_unlock(&queue->lock);
+	portal_queue_consumed(queue);	/* events may have waited for them */
 }
 
-static int bell_post(struct portal_region *region, struct portal_request *req)
+static int bell_post(struct portal_region *region, struct portal_route *route,
+		     struct portal_request *req)
 {
-	struct portal_queue *queue = region->t.queue;
+	struct portal_queue *queue = route->queue;
 	struct portal_bell *bell;
 	u64 pos;
 	int ret;
 
-	ret = portal_queue_post(queue, req, &pos);
+	/* a counted one stands for others already */
+	if (region->t.merges && !(req->flags & PORTAL_REQ_F_COUNTED))
+		ret = portal_merge_post(&region->t, queue, req, &pos);
+	else
+		ret = portal_queue_post(queue, req, &pos);
 	if (!ret)
-		atomic64_set(&region->posted_pos, pos);
+		atomic64_set(&route->posted_pos, pos);
 	if (ret != -EAGAIN || region->t.policy == PORTAL_POLICY_DROP)
 		return ret;
 	bell = kmalloc(sizeof(*bell), GFP_KERNEL_ACCOUNT);
 	if (!bell)
 		return -ENOMEM;
 	bell->region = region;
+	bell->route = route;
 	bell->req = *req;
 
 	spin_lock(&queue->lock);
@@ -142,12 +154,15 @@ static int bell_post(struct portal_region *region, struct portal_request *req)
  * @region: the region
  * @req: the write
  *
- * Context: the vCPU's thread, in portal_srcu. Never waits for the owner.
+ * Context: the vCPU's thread, in portal_srcu. Never waits for the owner, but
+ * perhaps, in place, for a rate limit.
  */
 void portal_doorbell_ring(struct portal_vcpu *pv, struct portal_region *region,
 			  struct portal_request *req)
 {
+	struct portal_route *route = portal_target_route_of(&region->t, pv);
 	const struct portal_range *range;
+	enum portal_step step;
 	atomic_t *count = NULL;
 	u32 i;
 
@@ -175,13 +190,15 @@ void portal_doorbell_ring(struct portal_vcpu *pv, struct portal_region *region,
 		break;
 	}
 	/* no match: as a doorbell without conditions, so that nothing is silently lost */
-	if (!bell_post(region, req)) {
+	do {
+		step = portal_rate_admit(pv, &region->t, false, true);
+	} while (step == PORTAL_RESTART);
+	if (step == PORTAL_RETIRE && bell_post(region, route, req) >= 0) {
 		atomic64_inc(&pv->vm->stats.posted);
 		atomic64_inc(&region->t.stats.posted);
 		return;
 	}
-	portal_queue_drop(region->t.queue);
-	atomic64_inc(&region->t.stats.dropped);
+	portal_target_drop(&region->t, route->queue);
 	if (count)
 		atomic_set(count, 0);	/* the next ring posts anew */
 }

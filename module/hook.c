@@ -9,51 +9,6 @@
 #define HOOK_F_ALL	(PORTAL_HOOK_F_POSTED | PORTAL_HOOK_F_USER | PORTAL_HOOK_F_RAW)
 #define KVM_HC_RESERVED	64	/* KVM's own numbers, with room for new ones */
 
-/**
- * portal_target_init - what hooks and regions have in common
- * @client: the client, its lock held
- * @t: to fill; takes a reference to the queue
- * @queue_id: queue of @client
- * @cookie: comes back in requests
- * @timeout_ns: 0 for the default
- * @timeout_value: for PORTAL_ACTION_VALUE
- * @on_timeout: enum portal_action
- * @policy: enum portal_policy
- *
- * The caller has checked the values. Return: 0 or -ENOENT.
- */
-int portal_target_init(struct portal_client *client, struct portal_target *t, u32 queue_id,
-		       u64 cookie, u64 timeout_ns, u64 timeout_value, u32 on_timeout, u32 policy)
-{
-	lockdep_assert_held(&client->lock);
-	t->queue = portal_queue_find(client, queue_id);
-	if (!t->queue)
-		return -ENOENT;
-	kref_get(&t->queue->ref);
-	t->cookie = cookie;
-	t->timeout_ns = timeout_ns ?: PORTAL_TIMEOUT_NS;
-	t->timeout_value = timeout_value;
-	t->on_timeout = on_timeout;
-	t->policy = policy;
-	return 0;
-}
-
-/**
- * portal_target_kill - no new calls, and those that wait end
- * @vm: the VM
- * @t: already unlinked from where the guest's side looks
- *
- * Context: process, may sleep until nobody on the guest's side uses @t.
- */
-void portal_target_kill(struct portal_vm *vm, struct portal_target *t)
-{
-	spin_lock(&vm->lock);
-	t->dead = true;		/* portal_call_get() looks under the same lock */
-	spin_unlock(&vm->lock);
-	portal_calls_cancel(vm, t, NULL, PORTAL_ENODEV);
-	synchronize_srcu(&portal_srcu);
-}
-
 static int hook_overlaps(struct portal_vm *vm, u32 first, u32 last)
 {
 	struct portal_hook *hook;
@@ -77,7 +32,7 @@ static int hook_check(const struct portal_hook_add *arg)
 	if (arg->timeout_ns > PORTAL_MAX_TIMEOUT_NS)
 		return -EINVAL;
 	if (arg->flags & ~HOOK_F_ALL || arg->kind != PORTAL_KIND_HYPERCALL || arg->state_mask ||
-	    arg->on_timeout > PORTAL_ACTION_PASS || arg->policy > PORTAL_POLICY_DROP)
+	    arg->on_timeout > PORTAL_ACTION_PASS || arg->policy > PORTAL_POLICY_COALESCE)
 		return -EOPNOTSUPP;
 	if (!guest_range && !(arg->flags & PORTAL_HOOK_F_RAW))
 		return -EINVAL;
@@ -103,22 +58,31 @@ int portal_hook_ioctl_add(struct portal_vm_file *vf, struct portal_hook_add *arg
 	hook->flags = arg->flags;
 	hook->first = arg->first;
 	hook->last = arg->last;
+	hook->t.cookie = arg->cookie;
+	hook->t.timeout_ns = arg->timeout_ns;
+	hook->t.timeout_value = arg->timeout_value;
+	hook->t.on_timeout = arg->on_timeout;
+	hook->t.policy = arg->policy;
+	ret = portal_target_alloc(&hook->t, arg->filters_uptr, arg->nr_filters, false,
+				  arg->flags & PORTAL_HOOK_F_POSTED);
+	if (ret)
+		goto out_free;
 
 	mutex_lock(&client->lock);
 	ret = -ENODEV;
 	if (client->dead)
 		goto out_unlock;
-	ret = portal_target_init(client, &hook->t, arg->queue_id, arg->cookie, arg->timeout_ns,
-				 arg->timeout_value, arg->on_timeout, arg->policy);
+	ret = portal_target_route(client, &hook->t, arg->queue_id, arg->queues_uptr,
+				  arg->nr_queues);
 	if (ret)
 		goto out_unlock;
 	ret = -ENOSPC;
 	if (client->nr_hooks >= PORTAL_MAX_HOOKS)
-		goto out_put_queue;
+		goto out_unlock;
 	ret = xa_alloc(&client->hooks, &hook->t.id, hook, XA_LIMIT(1, 0xffff), GFP_KERNEL_ACCOUNT);
 	if (ret) {
 		ret = ret == -EBUSY ? -ENOSPC : ret;
-		goto out_put_queue;
+		goto out_unlock;
 	}
 	mutex_lock(&vm->hooks_lock);
 	ret = hook_overlaps(vm, hook->first, hook->last);
@@ -129,7 +93,7 @@ int portal_hook_ioctl_add(struct portal_vm_file *vf, struct portal_hook_add *arg
 	mutex_unlock(&vm->hooks_lock);
 	if (ret) {
 		xa_erase(&client->hooks, hook->t.id);
-		goto out_put_queue;
+		goto out_unlock;
 	}
 	client->nr_hooks++;
 	portal_debugfs_hook(hook);
@@ -137,21 +101,20 @@ int portal_hook_ioctl_add(struct portal_vm_file *vf, struct portal_hook_add *arg
 	mutex_unlock(&client->lock);
 	return 0;
 
-out_put_queue:
-	portal_queue_put(hook->t.queue);
 out_unlock:
 	mutex_unlock(&client->lock);
-	kfree(hook);
+out_free:
+	portal_hook_free(hook);
 	return ret;
 }
 
 /**
- * portal_hook_remove - unlink and free a hook
+ * portal_hook_unlink - nobody finds a hook any more, and its calls end
  * @hook: already out of its client's table
  *
- * Context: process, client->lock held.
+ * Context: process, client->lock held. Then synchronize_srcu(), portal_hook_free().
  */
-void portal_hook_remove(struct portal_hook *hook)
+void portal_hook_unlink(struct portal_hook *hook)
 {
 	struct portal_vm *vm = hook->client->vm;
 
@@ -161,7 +124,11 @@ void portal_hook_remove(struct portal_hook *hook)
 	portal_vm_bounds(vm);
 	mutex_unlock(&vm->hooks_lock);
 	portal_target_kill(vm, &hook->t);
-	portal_queue_put(hook->t.queue);
+}
+
+void portal_hook_free(struct portal_hook *hook)
+{
+	portal_target_free(&hook->t);
 	kfree(hook);
 }
 
@@ -180,7 +147,9 @@ int portal_hook_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg)
 	hook = xa_erase(&client->hooks, arg->id);
 	if (hook) {
 		client->nr_hooks--;
-		portal_hook_remove(hook);
+		portal_hook_unlink(hook);
+		synchronize_srcu(&portal_srcu);
+		portal_hook_free(hook);
 	}
 	mutex_unlock(&client->lock);
 	return hook ? 0 : -ENOENT;

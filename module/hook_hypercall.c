@@ -22,8 +22,8 @@ static struct portal_hook *hook_match(struct portal_vm *vm, u32 nr)
 static enum portal_step hello(struct portal_vcpu *pv, struct portal_hypercall *hc)
 {
 	struct portal_vm *vm = pv->vm;
-	struct portal_client *client;
 	u32 features = PORTAL_GUEST_F_64BIT | PORTAL_GUEST_F_EAGAIN;
+	u64 nr;
 
 	if ((u32)hc->args[0] != PORTAL_HELLO_MAGIC0 || (u32)hc->args[1] != PORTAL_HELLO_MAGIC1)
 		return PORTAL_PASS;
@@ -39,12 +39,11 @@ static enum portal_step hello(struct portal_vcpu *pv, struct portal_hypercall *h
 		features |= PORTAL_GUEST_F_BUS;
 	WRITE_ONCE(vm->eagain, hc->args[3] & PORTAL_GUEST_F_EAGAIN);
 	WRITE_ONCE(vm->hello, true);
-	atomic64_inc(&vm->stats.hellos);
+	nr = atomic64_inc_return(&vm->stats.hellos);
 	/* a guest that booted anew has forgotten its calls */
 	portal_calls_drop(vm);
 	portal_syncs_forget(vm, NULL);
-	list_for_each_entry_srcu(client, &vm->clients, node, srcu_read_lock_held(&portal_srcu))
-		portal_queue_lifecycle(client, PORTAL_LIFE_HELLO, hc->args[2], hc->args[3]);
+	portal_life_vm(vm, PORTAL_LIFE_HELLO, hc->args[2], hc->args[3], nr);
 	hc->value = PORTAL_GUEST_VERSION << 24 | features;
 	return PORTAL_RETIRE;
 }
@@ -52,13 +51,25 @@ static enum portal_step hello(struct portal_vcpu *pv, struct portal_hypercall *h
 static enum portal_step post(struct portal_vcpu *pv, struct portal_hook *hook,
 			     struct portal_request *req, struct portal_hypercall *hc)
 {
+	struct portal_queue *queue = portal_target_route_of(&hook->t, pv)->queue;
 	struct portal_stats *s = &pv->vm->stats;
-	struct portal_queue *queue = hook->t.queue;
-	bool slept = false;
+	enum portal_step step = PORTAL_RETIRE;
+	u32 id = hook->t.id;
 	u64 pos;
 	int ret;
 
-	ret = portal_queue_post(queue, req, &pos);
+	/* who comes back from waiting for room has been let in */
+	if (pv->admitted != hook)
+		step = portal_rate_admit(pv, &hook->t, false, false);
+	pv->admitted = NULL;
+	if (step == PORTAL_RESTART)
+		return step;
+	if (step == PORTAL_PASS)
+		ret = -EBUSY;
+	else if (hook->t.policy == PORTAL_POLICY_COALESCE)
+		ret = portal_merge_post(&hook->t, queue, req, &pos);
+	else
+		ret = portal_queue_post(queue, req, &pos);
 	if (ret == -EAGAIN && hook->t.policy == PORTAL_POLICY_BLOCK) {
 		/*
 		 * pos: where head must be for the ring to have room. @hook may
@@ -66,23 +77,42 @@ static enum portal_step post(struct portal_vcpu *pv, struct portal_hook *hook,
 		 */
 		kref_get(&queue->ref);
 		portal_queue_consumed(queue);	/* calls in line may have room now */
-		if (!portal_fence_wait(pv, &hook->t, pos, hook, false)) {
+		if (!portal_fence_wait(pv, &hook->t, queue, pos, hook, false)) {
 			portal_queue_put(queue);
+			pv->admitted = hook;
 			return PORTAL_RESTART;
 		}
-		slept = true;
 		ret = portal_queue_post(queue, req, &pos);
 		if (ret)
-			portal_queue_drop(queue);
+			portal_queue_drop(queue, 1);
 		portal_queue_put(queue);
-	} else if (ret) {
-		portal_queue_drop(queue);
+		hook = hook_match(pv->vm, hc->nr);	/* may be another one */
+		if (hook && hook->t.id != id)
+			hook = NULL;
+	} else if (ret < 0) {
+		portal_queue_drop(queue, 1);
 	}
-	if (!ret)
+	if (hook) {
+		atomic64_inc(&hook->t.stats.hits);
+		atomic64_inc(ret < 0 ? &hook->t.stats.dropped : &hook->t.stats.posted);
+	}
+	if (ret >= 0)
 		atomic64_inc(&s->posted);
-	if (!slept || hook_match(pv->vm, req->addr) == hook)
-		atomic64_inc(ret ? &hook->t.stats.dropped : &hook->t.stats.posted);
-	hc->value = ret ? -PORTAL_EBUSY : 0;
+	atomic64_inc(&s->hypercalls);
+	hc->value = ret < 0 ? -PORTAL_EBUSY : 0;
+	return PORTAL_RETIRE;
+}
+
+static enum portal_step answer(struct portal_hypercall *hc, u32 action, u64 value, u32 error)
+{
+	switch (action) {
+	case PORTAL_ACTION_VALUE:
+		hc->value = value;
+		return PORTAL_RETIRE;
+	case PORTAL_ACTION_PASS:
+		return PORTAL_PASS;
+	}
+	hc->value = -(s64)(error ?: PORTAL_EIO);
 	return PORTAL_RETIRE;
 }
 
@@ -99,10 +129,12 @@ enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercal
 {
 	struct portal_vm *vm = pv->vm;
 	struct portal_request req;
+	struct portal_rule *rule;
 	struct portal_call *call;
 	struct portal_hook *hook;
 	enum portal_step step;
 	bool eagain, again = false;
+	u32 action;
 
 	if (READ_ONCE(vm->gone))
 		return PORTAL_PASS;
@@ -121,17 +153,27 @@ enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercal
 	memcpy(req.data, hc->args, sizeof(req.data));
 	if (hc->cpl)
 		req.flags |= PORTAL_REQ_F_USER;
-	if (hook->flags & PORTAL_HOOK_F_POSTED) {
+	rule = portal_filter_find(&hook->t, false, 0, 0, req.data, NULL);
+	action = portal_filter_apply(&hook->t, rule);
+	if (action != PORTAL_FILTER_DELIVER) {
 		atomic64_inc(&vm->stats.hypercalls);
-		return post(pv, hook, &req, hc);
+		atomic64_inc(&hook->t.stats.hits);
+		hc->value = rule->f.value;	/* 0 of one that is ignored */
+		return action == PORTAL_FILTER_PASS ? PORTAL_PASS : PORTAL_RETIRE;
 	}
+	if (hook->flags & PORTAL_HOOK_F_POSTED)
+		return post(pv, hook, &req, hc);
 
 	/* a RAW hook serves guests that may know nothing of us */
 	eagain = READ_ONCE(vm->eagain) && !(hook->flags & PORTAL_HOOK_F_RAW);
-	call = portal_call_get(pv, &hook->t, &req, 0, !eagain);
+	call = portal_call_get(pv, &hook->t, &req, 0, !eagain, false);
+	if (call == ERR_PTR(-EAGAIN))
+		return PORTAL_RESTART;
+	if (call == ERR_PTR(-ETIME))
+		return answer(hc, hook->t.on_timeout, hook->t.timeout_value, PORTAL_ETIME);
 	if (IS_ERR(call)) {
 		hc->value = PTR_ERR(call) == -ENOMEM ? -PORTAL_ENOMEM :
-			    PTR_ERR(call) == -EAGAIN ? -PORTAL_EAGAIN : -PORTAL_ENODEV;
+			    PTR_ERR(call) == -EBUSY ? -PORTAL_EAGAIN : -PORTAL_ENODEV;
 		return PORTAL_RETIRE;
 	}
 	/* from here on @hook may be gone, @call is ours */
@@ -140,17 +182,7 @@ enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercal
 		hc->value = -PORTAL_EAGAIN;
 		return again ? PORTAL_RETIRE : PORTAL_RESTART;
 	}
-	step = PORTAL_RETIRE;
-	switch (call->action) {
-	case PORTAL_ACTION_VALUE:
-		hc->value = call->value;
-		break;
-	case PORTAL_ACTION_PASS:
-		step = PORTAL_PASS;
-		break;
-	default:
-		hc->value = -(s64)(call->error ?: PORTAL_EIO);
-	}
+	step = answer(hc, call->action, call->value, call->error);
 	portal_call_retire(vm, call);
 	portal_call_put(call);
 	return step;

@@ -105,7 +105,9 @@ static enum portal_step call_before(struct portal_vcpu *pv, struct portal_region
 	bool done;
 
 	call_key(&req, pv, region, offset);
-	call = portal_call_get(pv, &region->t, &req, pv->vm->ops->rip(pv), true);
+	call = portal_call_get(pv, &region->t, &req, pv->vm->ops->rip(pv), true, false);
+	if (call == ERR_PTR(-EAGAIN))
+		return PORTAL_RESTART;
 	if (IS_ERR(call))
 		return PORTAL_RETIRE;	/* read() gives all ones */
 	done = portal_call_wait(pv, call, false);
@@ -138,7 +140,12 @@ static int call_read(struct portal_vcpu *pv, struct portal_region *region, u32 o
 
 	memset(val, 0xff, len);
 	call_key(&req, pv, region, offset);
-	call = portal_call_get(pv, &region->t, &req, vm->ops->rip(pv), true);
+	call = portal_call_get(pv, &region->t, &req, vm->ops->rip(pv), true, true);
+	if (call == ERR_PTR(-ETIME)) {
+		if (region->t.on_timeout == PORTAL_ACTION_VALUE)
+			memcpy(val, &region->t.timeout_value, min_t(u32, len, 8));
+		return region->t.on_timeout == PORTAL_ACTION_PASS ? -EOPNOTSUPP : 0;
+	}
 	if (IS_ERR(call))
 		return 0;
 	if (portal_call_wait(pv, call, true)) {
@@ -169,15 +176,17 @@ static bool sync_live(const struct portal_sync *sync, const struct portal_region
 	return sync->region == region && sync->offset == offset && sync->until > now;
 }
 
-/* Up to where the stores to a register that are under way must be consumed. */
-static u64 sync_pos(struct portal_vm *vm, const struct portal_region *region, u32 offset)
+/* Up to where the stores to a register that are under way must be consumed in @queue. */
+static u64 sync_pos(struct portal_vm *vm, const struct portal_region *region,
+		    const struct portal_queue *queue, u32 offset)
 {
 	u64 now = ktime_get_ns(), pos = 0;
 	int i;
 
 	spin_lock(&vm->lock);
 	for (i = 0; i < PORTAL_SYNC_SLOTS; i++)
-		if (sync_live(&vm->syncs[i], region, offset, now))
+		if (sync_live(&vm->syncs[i], region, offset, now) &&
+		    (!queue || vm->syncs[i].queue == queue))
 			pos = max(pos, vm->syncs[i].pos);
 	spin_unlock(&vm->lock);
 	return pos;
@@ -248,8 +257,53 @@ void portal_syncs_forget(struct portal_vm *vm, const struct portal_region *regio
 bool portal_region_guess(struct portal_vcpu *pv, const struct portal_region *region, u32 offset,
 			 bool *write)
 {
-	*write = sync_pos(pv->vm, region, offset);
+	*write = sync_pos(pv->vm, region, NULL, offset);
 	return *write || attr_of(range_find(region, offset)) != PORTAL_ATTR_CALL;
+}
+
+/*
+ * Wait until the queues of the region are where they must be: all of them, as a
+ * thread may have moved here from a vCPU with another queue.
+ */
+static bool queues_wait(struct portal_vcpu *pv, struct portal_region *region, u32 offset,
+			bool write)
+{
+	struct portal_target *t = &region->t;
+	u64 pos;
+	u32 i;
+
+	for (i = 0; i < t->nr_routes; i++) {
+		pos = write ? sync_pos(pv->vm, region, t->routes[i].queue, offset) :
+			      atomic64_read(&t->routes[i].posted_pos);
+		if (!pos || (t->nr_routes > 1 && portal_fence_passed(t->routes[i].queue, pos)))
+			continue;
+		/* a SYNC write that was restarted goes on with the same deadline */
+		if (!portal_fence_wait(pv, t, t->routes[i].queue, pos, &t->routes[i], false))
+			return false;
+	}
+	return true;
+}
+
+/* The same where the instruction can't restart. */
+static void queues_wait_inplace(struct portal_vcpu *pv, struct portal_region *region)
+{
+	struct portal_target *t = &region->t;
+	u32 i;
+
+	for (i = 0; i < t->nr_routes; i++)
+		portal_fence_wait(pv, t, t->routes[i].queue,
+				  atomic64_read(&t->routes[i].posted_pos), &t->routes[i], true);
+}
+
+/* Must a filter that decides about a read know more than where it is? */
+static bool read_is_filtered(const struct portal_region *region, u32 offset)
+{
+	static const u64 none[4];
+	struct portal_rule *rule;
+	bool maybe = false;
+
+	rule = portal_filter_find(&region->t, false, offset, 0, none, &maybe);
+	return rule && (maybe || rule->f.action != PORTAL_FILTER_DELIVER);
 }
 
 /**
@@ -268,7 +322,6 @@ enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_regi
 {
 	u32 attr = attr_of(range_find(region, offset));
 	enum portal_step step = PORTAL_RETIRE;
-	u64 pos;
 
 	pv->posted = NULL;
 	pv->once = false;
@@ -276,13 +329,11 @@ enum portal_step portal_region_before(struct portal_vcpu *pv, struct portal_regi
 	pv->fenced = NULL;
 	if (READ_ONCE(region->t.dead))
 		return PORTAL_RETIRE;
-	pos = write && is_sync(attr) ? sync_pos(pv->vm, region, offset) : 0;
-	if (pos && !portal_fence_wait(pv, &region->t, pos, region, false))
-		step = PORTAL_RESTART;
-	else if (!write && waits_for_head(attr) &&
-		 !portal_fence_wait(pv, &region->t, atomic64_read(&region->posted_pos), region,
-				    false))
-		step = PORTAL_RESTART;
+	/* a read that is filtered waits for nothing; a width decides in the access */
+	if (!write && read_is_filtered(region, offset))
+		return PORTAL_RETIRE;
+	if (write ? is_sync(attr) : waits_for_head(attr))
+		step = queues_wait(pv, region, offset, write) ? PORTAL_RETIRE : PORTAL_RESTART;
 	else if (!write && attr == PORTAL_ATTR_CALL)
 		step = call_before(pv, region, offset);
 	pv->gated = step == PORTAL_RETIRE;
@@ -314,7 +365,8 @@ enum portal_step portal_region_after(struct portal_vcpu *pv, bool can_restart, b
 		return PORTAL_RETIRE;
 	/* until we sleep, the bus keeps the region that @t is part of */
 	if (!READ_ONCE(t->dead) &&
-	    !portal_fence_wait(pv, t, sync.pos, sync.region, !can_restart || pv->once))
+	    !portal_fence_wait(pv, t, sync.queue, sync.pos, portal_target_route_of(t, pv),
+			       !can_restart || pv->once))
 		return PORTAL_RESTART;
 	sync_take(pv->vm, &sync, sync.pos);
 	return PORTAL_RETIRE;
@@ -334,6 +386,8 @@ int portal_region_read(struct portal_vcpu *pv, struct portal_region *region, u32
 		       u32 len, void *val)
 {
 	u32 attr = attr_of(range_find(region, offset));
+	static const u64 none[4];
+	struct portal_rule *rule;
 
 	/* a read-modify-write would read what the plugin has made of it by then */
 	pv->once = true;
@@ -341,11 +395,20 @@ int portal_region_read(struct portal_vcpu *pv, struct portal_region *region, u32
 		memset(val, 0xff, len);
 		return 0;
 	}
+	atomic64_inc(&region->t.stats.hits);
+	rule = portal_filter_find(&region->t, false, offset, len, none, NULL);
+	switch (portal_filter_apply(&region->t, rule)) {
+	case PORTAL_FILTER_PASS:
+		return -EOPNOTSUPP;
+	case PORTAL_FILTER_VALUE:
+		memcpy(val, &rule->f.value, min_t(u32, len, 8));
+		return 0;
+	}
 	if (attr == PORTAL_ATTR_CALL)
 		return call_read(pv, region, offset, len, val);
 	/* a read-modify-write passes the gate as a write */
 	if (waits_for_head(attr) && pv->fenced != region)
-		portal_fence_wait(pv, &region->t, atomic64_read(&region->posted_pos), region, true);
+		queues_wait_inplace(pv, region);
 	atomic64_inc(&pv->vm->stats.shadow_reads);
 	atomic64_inc(&region->t.stats.shadow_reads);
 	shadow_read(region, offset, len, val);
@@ -356,12 +419,22 @@ int portal_region_read(struct portal_vcpu *pv, struct portal_region *region, u32
 static u64 region_post(struct portal_vcpu *pv, struct portal_region *region,
 		       struct portal_request *req)
 {
+	struct portal_route *route = portal_target_route_of(&region->t, pv);
 	struct portal_stats *stats = &pv->vm->stats;
-	struct portal_queue *queue = region->t.queue;
-	u64 pos, deadline = 0;
+	struct portal_queue *queue = route->queue;
+	u64 pos = 0, deadline = 0;
+	enum portal_step step;
 	int ret;
 
-	ret = portal_queue_post(queue, req, &pos);
+	do {
+		step = portal_rate_admit(pv, &region->t, false, true);
+	} while (step == PORTAL_RESTART);
+	if (step == PORTAL_PASS)
+		ret = -EBUSY;
+	else if (region->t.merges)
+		ret = portal_merge_post(&region->t, queue, req, &pos);
+	else
+		ret = portal_queue_post(queue, req, &pos);
 	if (ret == -EAGAIN && region->t.policy == PORTAL_POLICY_BLOCK)
 		deadline = ktime_get_ns() + region->t.timeout_ns;
 	while (ret == -EAGAIN && ktime_get_ns() < deadline && !fatal_signal_pending(current)) {
@@ -370,17 +443,17 @@ static u64 region_post(struct portal_vcpu *pv, struct portal_region *region,
 		ret = portal_queue_post(queue, req, &pos);
 		if (ret != -EAGAIN)
 			break;
-		portal_fence_wait(pv, &region->t, pos, req, true);
+		portal_fence_wait(pv, &region->t, queue, pos, req, true);
 		ret = portal_queue_post(queue, req, &pos);
 	}
-	if (ret) {
-		portal_queue_drop(queue);
-		atomic64_inc(&region->t.stats.dropped);
+	if (ret < 0) {
+		portal_target_drop(&region->t, queue);
 		return 0;
 	}
 	atomic64_inc(&stats->posted);
 	atomic64_inc(&region->t.stats.posted);
-	atomic64_set(&region->posted_pos, pos);
+	if (!ret)
+		atomic64_set(&route->posted_pos, pos);
 	return pos;
 }
 
@@ -401,13 +474,16 @@ int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u3
 	u32 attr = attr_of(range);
 	struct portal_request req;
 	struct portal_sync sync;
-	u64 value = 0;
+	struct portal_rule *rule;
+	u64 data[4] = { }, value;
 
 	if (READ_ONCE(region->t.dead))
 		return 0;
-	memcpy(&value, val, min_t(u32, len, 8));
+	memcpy(data, val, min_t(u32, len, 8));
+	value = data[0];
 	sync = (struct portal_sync){
-		.region = region, .offset = offset, .len = len, .value = value,
+		.region = region, .queue = portal_target_route_of(&region->t, pv)->queue,
+		.offset = offset, .len = len, .value = value,
 	};
 	/* a restarted store that was posted the first time, and is consumed */
 	if (is_sync(attr) && pv->gated && sync_take(pv->vm, &sync, 0))
@@ -416,6 +492,15 @@ int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u3
 	if (!is_sync(attr) || pv->posted)
 		pv->once = true;
 
+	atomic64_inc(&region->t.stats.hits);
+	rule = portal_filter_find(&region->t, true, offset, len, data, NULL);
+	switch (portal_filter_apply(&region->t, rule)) {
+	case PORTAL_FILTER_PASS:
+		pv->once = true;	/* by the VMM */
+		return -EOPNOTSUPP;
+	case PORTAL_FILTER_IGNORE:
+		return 0;
+	}
 	portal_request_init(&req, pv, &region->t, region->bus_nr == PORTAL_BUS_PIO ?
 				      PORTAL_KIND_PIO : PORTAL_KIND_MMIO);
 	req.flags |= PORTAL_REQ_F_WRITE;
@@ -440,7 +525,7 @@ int portal_region_write(struct portal_vcpu *pv, struct portal_region *region, u3
 		if (!sync.pos)
 			return 0;
 		if (!pv->gated || pv->posted) {
-			portal_fence_wait(pv, &region->t, sync.pos, &req, true);
+			portal_fence_wait(pv, &region->t, sync.queue, sync.pos, &req, true);
 			return 0;
 		}
 		sync.until = ktime_get_ns() + max_t(u64, region->t.timeout_ns, PORTAL_SYNC_NS);

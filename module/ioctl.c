@@ -20,6 +20,8 @@ union ioctl_arg {
 	struct portal_hook_add hook_add;
 	struct portal_region_add region_add;
 	struct portal_id id;
+	struct portal_target_info target_info;
+	struct portal_rate_set rate_set;
 	struct portal_queue_create queue_create;
 	struct portal_queue_open queue_open;
 	struct portal_mem_list mem_list;
@@ -28,6 +30,7 @@ union ioctl_arg {
 	struct portal_irq_bind irq_bind;
 	struct portal_irq_msi irq_msi;
 	struct portal_queue_info queue_info;
+	struct portal_queue_cancel queue_cancel;
 };
 
 struct ioctl_op {
@@ -80,6 +83,9 @@ THUNK(hook_ioctl_add, struct portal_vm_file, portal_hook_add)
 THUNK(hook_ioctl_del, struct portal_vm_file, portal_id)
 THUNK(region_ioctl_add, struct portal_vm_file, portal_region_add)
 THUNK(region_ioctl_del, struct portal_vm_file, portal_id)
+THUNK(hook_ioctl_info, struct portal_vm_file, portal_target_info)
+THUNK(region_ioctl_info, struct portal_vm_file, portal_target_info)
+THUNK(rate_ioctl_set, struct portal_vm_file, portal_rate_set)
 THUNK(queue_ioctl_create, struct portal_vm_file, portal_queue_create)
 THUNK(queue_ioctl_open, struct portal_vm_file, portal_queue_open)
 THUNK(queue_ioctl_del, struct portal_vm_file, portal_id)
@@ -91,6 +97,7 @@ THUNK(irq_ioctl_bind, struct portal_vm_file, portal_irq_bind)
 THUNK(irq_ioctl_unbind, struct portal_vm_file, portal_irq_bind)
 THUNK(irq_ioctl_msi, struct portal_vm_file, portal_irq_msi)
 THUNK(queue_ioctl_info, struct portal_queue_file, portal_queue_info)
+THUNK(queue_ioctl_cancel, struct portal_queue_file, portal_queue_cancel)
 
 static const struct ioctl_op dev_ops[] = {
 	OP(PORTAL_GET_INFO, get_info, portal_info, __reserved, false),
@@ -107,6 +114,9 @@ static const struct ioctl_op vm_ops[] = {
 	OP(PORTAL_QUEUE_CREATE, op_queue_ioctl_create, portal_queue_create, out_mmap_size, false),
 	OP(PORTAL_QUEUE_OPEN, op_queue_ioctl_open, portal_queue_open, out_mmap_size, false),
 	OP(PORTAL_QUEUE_DEL, op_queue_ioctl_del, portal_id, __reserved, false),
+	OP(PORTAL_HOOK_INFO, op_hook_ioctl_info, portal_target_info, out_shadow_reads, false),
+	OP(PORTAL_REGION_INFO, op_region_ioctl_info, portal_target_info, out_shadow_reads, false),
+	OP(PORTAL_RATE_SET, op_rate_ioctl_set, portal_rate_set, __reserved, false),
 	OP(PORTAL_MEM_LIST, op_mem_ioctl_list, portal_mem_list, out_generation, false),
 	OP(PORTAL_MEM_RW, op_mem_ioctl_rw, portal_mem_rw, out_done, true),
 	OP(PORTAL_MEM_MAP, op_mem_ioctl_map, portal_mem_map, out_mmap_off, false),
@@ -118,6 +128,7 @@ static const struct ioctl_op vm_ops[] = {
 
 static const struct ioctl_op queue_ops[] = {
 	OP(PORTAL_QUEUE_INFO, op_queue_ioctl_info, portal_queue_info, out_stale, false),
+	OP(PORTAL_QUEUE_CANCEL, op_queue_ioctl_cancel, portal_queue_cancel, flags, false),
 };
 
 static long dispatch(const struct ioctl_op *ops, size_t nr, void *ctx, unsigned int cmd,

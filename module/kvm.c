@@ -50,7 +50,7 @@ int portal_kvm_init(void)
 	portal_features = PORTAL_FEAT_HYPERCALL | PORTAL_FEAT_MMIO | PORTAL_FEAT_PIO |
 			  PORTAL_FEAT_GATE | PORTAL_FEAT_GATE_PIO | PORTAL_FEAT_IRQ_GSI |
 			  PORTAL_FEAT_IRQ_MSI | PORTAL_FEAT_MEM_RW | PORTAL_FEAT_MEM_GVA |
-			  PORTAL_FEAT_MEM_MAP | PORTAL_FEAT_URING;
+			  PORTAL_FEAT_MEM_MAP | PORTAL_FEAT_URING | PORTAL_FEAT_POLICY;
 #ifdef HAVE_URING_CANCEL
 	portal_features |= PORTAL_FEAT_URING_CANCEL;
 #endif
@@ -75,35 +75,61 @@ void portal_kvm_exit(void)
 
 /* ---- the VM ------------------------------------------------------------- */
 
-static int kvm_vm_get(struct kvm *kvm, struct portal_vm **out)
+/* Under portal_vms_mutex: the VM in the table is @kvm's from now on. */
+static int kvm_vm_add(struct kvm *kvm, struct portal_vm *vm)
 {
-	struct portal_vm *vm;
 	int ret;
 
-	mutex_lock(&portal_vms_mutex);
-	vm = portal_vm_find(kvm);
-	if (vm) {
-		kref_get(&vm->ref);
-		goto out_unlock;
-	}
 	ret = portal_gate_set(PORTAL_GATE_HYPERCALL, true);
-	if (ret) {
-		mutex_unlock(&portal_vms_mutex);
+	if (ret)
 		return ret;
-	}
-	vm = portal_vm_create(kvm, kvm->mm, &portal_kvm_ops);
-	if (IS_ERR(vm)) {
+	ret = portal_vm_add(vm);
+	if (ret) {
 		portal_gate_set(PORTAL_GATE_HYPERCALL, false);
-		mutex_unlock(&portal_vms_mutex);
-		return PTR_ERR(vm);
+		return ret;
 	}
 	refcount_inc(&kvm->users_count);	/* kvm_get_kvm(); the VM's file has one */
 	vm->pid = kvm->userspace_pid;
 	vm->watched = !portal_gate_set(PORTAL_GATE_RELEASE, true);
-out_unlock:
-	mutex_unlock(&portal_vms_mutex);
-	*out = vm;
 	return 0;
+}
+
+static struct portal_vm *kvm_vm_find(struct kvm *kvm)
+{
+	struct portal_vm *vm = portal_vm_find(kvm);
+
+	if (vm)
+		kref_get(&vm->ref);
+	return vm;
+}
+
+/* Context: the VM's file and its mm are held. */
+static int kvm_vm_get(struct kvm *kvm, struct portal_vm **out)
+{
+	struct portal_vm *vm, *new;
+	int ret = 0;
+
+	mutex_lock(&portal_vms_mutex);
+	vm = kvm_vm_find(kvm);
+	mutex_unlock(&portal_vms_mutex);
+	if (vm)
+		goto out;
+	/* takes the VMM's mmap_lock, for which others must not wait */
+	new = portal_vm_alloc(kvm, kvm->mm, &portal_kvm_ops);
+	if (IS_ERR(new))
+		return PTR_ERR(new);
+	mutex_lock(&portal_vms_mutex);
+	vm = kvm_vm_find(kvm);		/* somebody was faster? */
+	if (!vm)
+		ret = kvm_vm_add(kvm, new);
+	mutex_unlock(&portal_vms_mutex);
+	if (vm || ret)
+		portal_vm_unalloc(new);
+	else
+		vm = new;
+out:
+	*out = vm;
+	return ret;
 }
 
 /**

@@ -55,7 +55,7 @@ static int bus_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, gpa_t add
 		ret = portal_region_write(pv, region, addr - region->gpa, len, val);
 		idx = pv->srcu_idx;
 	} else {
-		portal_queue_drop(region->t.queue);	/* no memory for the vCPU's state */
+		portal_target_drop(&region->t, region->t.routes[0].queue);	/* no memory for the vCPU's state */
 	}
 	srcu_read_unlock(&portal_srcu, idx);
 	return ret;

@@ -24,7 +24,8 @@ struct mock_vm {
 	u64 ram;
 	u64 ram_len;
 	u32 nr_vcpus;
-	struct mock_vcpu vcpus[];
+	bool closed;
+	struct mock_vcpu vcpus[MOCK_MAX_VCPUS];
 };
 
 static void mock_park(struct portal_vcpu *pv)
@@ -137,7 +138,14 @@ static u32 mock_nr_vcpus(struct portal_vm *vm)
 {
 	const struct mock_vm *mock = vm->key;
 
-	return mock->nr_vcpus;
+	return READ_ONCE(mock->nr_vcpus);
+}
+
+static bool mock_closed(struct portal_vm *vm)
+{
+	const struct mock_vm *mock = vm->key;
+
+	return READ_ONCE(mock->closed);
 }
 
 static void mock_release(struct portal_vm *vm)
@@ -161,6 +169,7 @@ static const struct portal_vm_ops mock_ops = {
 	.irq_msi = mock_irq_msi,
 	.irqchip = mock_irqchip,
 	.nr_vcpus = mock_nr_vcpus,
+	.closed = mock_closed,
 	.release = mock_release,
 };
 
@@ -169,6 +178,7 @@ static int mock_vm(struct portal_mock_vm *arg)
 	struct mock_vm *mock;
 	struct portal_vm *vm;
 	u64 end;
+	int ret;
 	u32 i;
 
 	if (arg->flags || arg->rights & ~PORTAL_RIGHT_ALL)
@@ -178,24 +188,29 @@ static int mock_vm(struct portal_mock_vm *arg)
 		return -EINVAL;
 	if (check_add_overflow(arg->ram_uptr, arg->ram_len, &end))
 		return -EOVERFLOW;
-	mock = kzalloc(struct_size(mock, vcpus, arg->vcpus), GFP_KERNEL_ACCOUNT);
+	mock = kzalloc(sizeof(*mock), GFP_KERNEL_ACCOUNT);
 	if (!mock)
 		return -ENOMEM;
 	mock->ram = arg->ram_uptr;
 	mock->ram_len = arg->ram_len;
 	mock->nr_vcpus = arg->vcpus;
-	for (i = 0; i < arg->vcpus; i++) {
+	for (i = 0; i < MOCK_MAX_VCPUS; i++) {
 		init_waitqueue_head(&mock->vcpus[i].wait);
 		mutex_init(&mock->vcpus[i].mutex);
 	}
-	mutex_lock(&portal_vms_mutex);
-	vm = portal_vm_create(mock, current->mm, &mock_ops);
-	if (!IS_ERR(vm))
-		vm->pid = task_tgid_nr(current);
-	mutex_unlock(&portal_vms_mutex);
+	vm = portal_vm_alloc(mock, current->mm, &mock_ops);
 	if (IS_ERR(vm)) {
 		kfree(mock);
 		return PTR_ERR(vm);
+	}
+	vm->pid = task_tgid_nr(current);
+	mutex_lock(&portal_vms_mutex);
+	ret = portal_vm_add(vm);
+	mutex_unlock(&portal_vms_mutex);
+	if (ret) {
+		portal_vm_unalloc(vm);
+		kfree(mock);
+		return ret;
 	}
 	arg->out_fd = portal_client_fd(vm, arg->rights);
 	return min(arg->out_fd, 0);
@@ -308,6 +323,27 @@ out_unpark:
 	return ret;
 }
 
+/* What a VMM does to its VM. */
+static int mock_set(struct portal_vm_file *vf, struct portal_mock_set *arg)
+{
+	struct portal_vm *vm = vf->client->vm;
+	struct mock_vm *mock;
+
+	if (arg->flags & ~PORTAL_MOCK_SET_F_CLOSE)
+		return -EOPNOTSUPP;
+	if (arg->vcpus > MOCK_MAX_VCPUS || arg->__reserved)
+		return -EINVAL;
+	if (!portal_vm_enter(vm))
+		return -ENODEV;
+	mock = vm->key;
+	if (arg->vcpus)
+		WRITE_ONCE(mock->nr_vcpus, arg->vcpus);
+	if (arg->flags & PORTAL_MOCK_SET_F_CLOSE)
+		WRITE_ONCE(mock->closed, true);
+	portal_vm_exit(vm);
+	return 0;
+}
+
 /* The same format as the real ioctls, in little. */
 #define MOCK_IOCTL(_name, _struct, _call)					\
 static long _name(struct portal_vm_file *vf, void __user *uarg)			\
@@ -330,6 +366,7 @@ static long _name(struct portal_vm_file *vf, void __user *uarg)			\
 
 MOCK_IOCTL(ioctl_vm, portal_mock_vm, mock_vm(&arg))
 MOCK_IOCTL(ioctl_access, portal_mock_access, mock_access(vf, &arg))
+MOCK_IOCTL(ioctl_set, portal_mock_set, mock_set(vf, &arg))
 
 long portal_mock_ioctl_dev(unsigned int cmd, void __user *uarg)
 {
@@ -339,7 +376,9 @@ long portal_mock_ioctl_dev(unsigned int cmd, void __user *uarg)
 long portal_mock_ioctl_vm(struct portal_vm_file *vf, unsigned int cmd, void __user *uarg)
 {
 	/* only a mock VM can be played */
-	if (cmd != PORTAL_MOCK_ACCESS || vf->client->vm->ops != &mock_ops)
+	if (vf->client->vm->ops != &mock_ops)
 		return -ENOTTY;
-	return ioctl_access(vf, uarg);
+	if (cmd == PORTAL_MOCK_SET)
+		return ioctl_set(vf, uarg);
+	return cmd == PORTAL_MOCK_ACCESS ? ioctl_access(vf, uarg) : -ENOTTY;
 }

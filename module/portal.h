@@ -18,6 +18,7 @@
 #define _PORTAL_H
 
 #include <linux/atomic.h>
+#include <linux/bitmap.h>
 #include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/kref.h>
@@ -65,6 +66,12 @@ struct portal_vm;
 #define PORTAL_MAX_TIMEOUT_NS	(3600ULL * NSEC_PER_SEC)
 #define PORTAL_TIMEOUT_NS	(5ULL * NSEC_PER_SEC)
 #define PORTAL_HOLD_NS		(10ULL * NSEC_PER_SEC)
+#define PORTAL_LIFE_VCPUS	4096
+#define PORTAL_MAX_FILTERS	16
+#define PORTAL_MAX_ROUTES	64
+#define PORTAL_MAX_RATE		NSEC_PER_SEC
+#define PORTAL_MAX_BURST	(1U << 20)
+#define PORTAL_MERGE_SLOTS	32
 #define PORTAL_SYNC_SLOTS	64
 #define PORTAL_SYNC_NS		(30ULL * NSEC_PER_SEC)
 #define PORTAL_WAITS		8
@@ -86,6 +93,18 @@ enum portal_gate {
 	PORTAL_GATE_RELEASE,
 	PORTAL_GATE_IOCTL,
 	PORTAL_GATE_NR,
+};
+
+/**
+ * struct portal_rate - a limit of requests per second, without a lock
+ * @interval: ns that one request costs; 0: no limit
+ * @tolerance: how far ahead of the clock @tat may be
+ * @tat: when all requests so far would have come at the steady rate
+ */
+struct portal_rate {
+	u64 interval;
+	u64 tolerance;
+	atomic64_t tat;
 };
 
 /**
@@ -132,6 +151,7 @@ struct portal_vm_ops {
 /**
  * struct portal_sync - a write that is posted and may retire once consumed
  * @region: only to tell it from others; NULL: free
+ * @queue: whose position @pos is; one of the region's
  * @offset: what the guest stored,
  * @len: so that the restarted store is known again, on any vCPU:
  * @value: identical stores are interchangeable
@@ -140,6 +160,7 @@ struct portal_vm_ops {
  */
 struct portal_sync {
 	const struct portal_region *region;
+	struct portal_queue *queue;
 	u32 offset;
 	u32 len;
 	u64 value;
@@ -172,6 +193,7 @@ struct portal_gate_map {
  * @mm: of the VMM; its mm_count is held
  * @mn: tells when @mm goes
  * @gone: VMM or VM is dead, or is being detached
+ * @gone_reason: enum portal_gone, 0: its clients left
  * @hello: the guest made its handshake
  * @eagain: and it knows what -PORTAL_EAGAIN is
  * @unhashed: out of the table; under portal_vms_mutex
@@ -188,6 +210,8 @@ struct portal_gate_map {
  * @timeout_work: ends calls and waits that are over their deadline
  * @timeout_at: when it runs next, 0 if not armed; under @lock
  * @vcpus: struct portal_vcpu by index
+ * @nr_vcpus: those that poll_work has seen
+ * @vcpus_told: PORTAL_LIFE_VCPU was sent
  * @clients: struct portal_client.node, under portal_vms_mutex
  * @hooks: hypercall hooks of all clients; SRCU, changed under @hooks_lock
  * @regions: regions of all clients; SRCU, changed under @hooks_lock
@@ -212,6 +236,7 @@ struct portal_vm {
 	struct mm_struct *mm;
 	struct mmu_notifier mn;
 	bool gone;
+	u32 gone_reason;
 	bool hello, eagain;
 	struct rcu_head rcu;
 	bool unhashed, released;
@@ -228,6 +253,8 @@ struct portal_vm {
 	atomic64_t next_id;
 	struct portal_sync syncs[PORTAL_SYNC_SLOTS];
 	struct xarray vcpus;
+	u32 nr_vcpus;
+	DECLARE_BITMAP(vcpus_told, PORTAL_LIFE_VCPUS);
 
 	struct list_head clients;
 	struct mutex hooks_lock;
@@ -242,10 +269,11 @@ struct portal_vm {
 	wait_queue_head_t inplace_wq;
 
 	struct portal_stats stats;
+	struct portal_rate rate;
 };
 
 /**
- * struct portal_wait - a wait for head that restarted instructions go on with
+ * struct portal_wait - a wait that restarted instructions go on with
  * @key: what is waited for; NULL: free
  * @pos: and up to where
  * @deadline: since the first execution
@@ -267,6 +295,7 @@ struct portal_wait {
  * @fence_deadline: and not longer; 0 if it does not wait
  * @fence_node: in portal_queue.fences
  * @waits: what instructions wait for; one per level of interrupted ones
+ * @admitted: hook that was let in by the rate limit, and waits for room
  * @calls: calls made by this vCPU, oldest first; under portal_vm.lock
  * @posted: region of the SYNC write that the access made, with @sync
  * @may_undo: the access may be a store that must be undone
@@ -288,6 +317,7 @@ struct portal_vcpu {
 	u64 fence_deadline;
 	struct list_head fence_node;
 	struct portal_wait waits[PORTAL_WAITS];
+	const struct portal_hook *admitted;
 	struct list_head calls;
 	u32 nr_calls;
 	struct portal_target *posted;
@@ -324,6 +354,7 @@ struct portal_client {
 	u32 nr_hooks, nr_regions, nr_queues, nr_windows, nr_msis;
 	struct list_head msis;
 	struct inode *inode;
+	struct portal_rate rate;
 };
 
 /* Does an access to registers of this attribute ever wait, if there is room? */
@@ -332,10 +363,53 @@ static inline bool portal_attr_waits(u32 attr)
 	return attr == PORTAL_ATTR_FENCED || attr == PORTAL_ATTR_SYNC || attr == PORTAL_ATTR_CALL;
 }
 
-/* What a hook and a region have in common. */
+/**
+ * struct portal_route - a queue that a hook or region sends to
+ * @queue: referenced
+ * @posted_pos: its position after the last posted write, for FENCED
+ */
+struct portal_route {
+	struct portal_queue *queue;
+	atomic64_t posted_pos;
+};
+
+struct portal_rule {
+	struct portal_filter f;
+	atomic64_t hits;
+};
+
+/**
+ * struct portal_merge - PORTAL_POLICY_COALESCE: the last request of an offset
+ * @queue: set for good by whose first request took the slot; its lock protects
+ *	the rest
+ * @node: in portal_queue.merges while @count is not 0
+ * @addr: number or offset
+ * @pos: ring position behind the last one that was written
+ * @count: requests that @req stands for and that wait; 0: none does
+ * @req: the last of them
+ */
+struct portal_merge {
+	struct portal_queue *queue;
+	struct list_head node;
+	u64 addr;
+	u64 pos;
+	u64 count;
+	struct portal_request req;
+};
+
+/**
+ * struct portal_target - what a hook and a region have in common
+ * @nr_routes: queues, see portal_target_route_of()
+ * @nr_rules: filters
+ * @merges: PORTAL_MERGE_SLOTS with PORTAL_POLICY_COALESCE, else NULL
+ */
 struct portal_target {
 	u32 id;
-	struct portal_queue *queue;
+	u32 nr_routes, nr_rules;
+	struct portal_client *client;
+	struct portal_route *routes;
+	struct portal_rule *rules;
+	struct portal_merge *merges;
 	u64 cookie;
 	u64 timeout_ns;
 	u64 timeout_value;
@@ -362,7 +436,6 @@ struct portal_range {
 /**
  * struct portal_region - device registers
  * @shadow: the pages behind SHADOW reads, shared with the owner
- * @posted_pos: queue position after the last posted write, for FENCED
  * @gated: some range needs to wait
  * @bus: for portal_vm_ops.bus_add
  */
@@ -376,7 +449,6 @@ struct portal_region {
 	u32 shadow_size;
 	u8 *shadow;
 	u64 shadow_off;
-	atomic64_t posted_pos;
 	bool gated;
 	struct kref ref;
 	void *bus;
@@ -446,8 +518,35 @@ struct portal_slot {
 };
 
 /**
+ * struct portal_life - events that wait for room in the ring; portal_queue.lock
+ * @attached: PORTAL_LIFE_ATTACHED waits
+ * @gone: PORTAL_LIFE_VM_GONE waits
+ * @hellos: so many PORTAL_LIFE_HELLO wait as one
+ * @nr_vcpus: bits set in @vcpus
+ * @vcpus: PORTAL_LIFE_VCPU of these wait
+ */
+struct portal_life {
+	bool attached, gone;
+	u64 hellos;
+	u64 attached_data[3], gone_data[3], hello_data[3];
+	u32 nr_vcpus;
+	DECLARE_BITMAP(vcpus, PORTAL_LIFE_VCPUS);
+};
+
+/**
+ * struct portal_pages - a ring's memory; each ownership has its own
+ * @ref: of the queue while it is the present one, and of the owner's file
+ */
+struct portal_pages {
+	refcount_t ref;
+	struct portal_ring *ring;
+};
+
+/**
  * struct portal_queue - a ring and who serves it
  * @lock: protects all below but @ring's entries
+ * @pages: of the present or last owner
+ * @ring: the memory itself
  * @tail: next position to write
  * @head: consumed up to here, as last believed
  * @seen: the owner has looked at entries before it
@@ -458,6 +557,8 @@ struct portal_slot {
  * @calls: unanswered calls of this queue
  * @bells: doorbells that wait for room
  * @fences: vCPUs that wait for @head
+ * @merges: struct portal_merge.node
+ * @life: with PORTAL_QUEUE_F_LIFECYCLE, else NULL
  * @backlog: doorbells and calls that wait for room
  * @epoch: number of the ownership
  * @owned: an owner's fd is open
@@ -474,6 +575,7 @@ struct portal_queue {
 	u64 hold_ns;
 
 	spinlock_t lock;
+	struct portal_pages *pages;
 	struct portal_ring *ring;
 	size_t ring_size;
 	u32 entries;
@@ -484,6 +586,8 @@ struct portal_queue {
 	struct list_head calls;
 	struct list_head bells;
 	struct list_head fences;
+	struct list_head merges;
+	struct portal_life *life;
 	u32 backlog, nr_bells;
 	u32 epoch;
 	bool owned, failed, dead;
@@ -511,6 +615,7 @@ struct portal_vm_file {
 
 struct portal_queue_file {
 	struct portal_queue *queue;
+	struct portal_pages *pages;
 	u32 epoch;
 };
 
@@ -552,14 +657,16 @@ bool portal_kvm_mem_overlaps(struct kvm *kvm, u64 gpa, u64 len);
 /* vm.c */
 extern struct mutex portal_vms_mutex;
 struct portal_vm *portal_vm_find(void *key);
-struct portal_vm *portal_vm_create(void *key, struct mm_struct *mm,
-				   const struct portal_vm_ops *ops);
+struct portal_vm *portal_vm_alloc(void *key, struct mm_struct *mm,
+				  const struct portal_vm_ops *ops);
+void portal_vm_unalloc(struct portal_vm *vm);
+int portal_vm_add(struct portal_vm *vm);
 void portal_vm_put(struct portal_vm *vm);
 int portal_vm_link(struct portal_vm *vm, struct portal_client *client);
 void portal_vm_unlink(struct portal_vm *vm, struct portal_client *client);
 bool portal_vm_enter(struct portal_vm *vm);
 void portal_vm_exit(struct portal_vm *vm);
-void portal_vm_mark_gone(struct portal_vm *vm);
+void portal_vm_mark_gone(struct portal_vm *vm, u32 reason);
 void portal_vm_wake_all(struct portal_vm *vm);
 void portal_vm_bounds(struct portal_vm *vm);
 struct portal_vcpu *portal_vcpu_get(struct portal_vm *vm, u32 id, void *arch);
@@ -575,6 +682,8 @@ void portal_client_shutdown(struct portal_client *client);
 int portal_vm_ioctl_dup(struct portal_vm_file *vf, struct portal_vm_dup *arg);
 int portal_vm_ioctl_info(struct portal_vm_file *vf, struct portal_vm_info *arg);
 void portal_client_put(struct portal_client *client);
+int portal_shadow_mmap(struct portal_client *client, struct vm_area_struct *vma, u32 rights,
+		       const struct portal_queue *queue);
 extern const struct file_operations portal_vm_fops;
 
 /* inode.c */
@@ -585,11 +694,37 @@ struct inode *portal_inode_new(void);
 /* hook.c */
 int portal_hook_ioctl_add(struct portal_vm_file *vf, struct portal_hook_add *arg);
 int portal_hook_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg);
-void portal_hook_remove(struct portal_hook *hook);
-int portal_target_init(struct portal_client *client, struct portal_target *t, u32 queue_id,
-		       u64 cookie, u64 timeout_ns, u64 timeout_value, u32 on_timeout,
-		       u32 policy);
+void portal_hook_unlink(struct portal_hook *hook);
+void portal_hook_free(struct portal_hook *hook);
+
+/* target.c */
+int portal_target_alloc(struct portal_target *t, u64 filters_uptr, u32 nr_filters, bool region,
+			bool posted);
+int portal_target_route(struct portal_client *client, struct portal_target *t, u32 queue_id,
+			u64 queues_uptr, u32 nr_queues);
+void portal_target_free(struct portal_target *t);
 void portal_target_kill(struct portal_vm *vm, struct portal_target *t);
+bool portal_target_uses(const struct portal_target *t, const struct portal_queue *queue);
+void portal_target_drop(struct portal_target *t, struct portal_queue *queue);
+int portal_hook_ioctl_info(struct portal_vm_file *vf, struct portal_target_info *arg);
+int portal_region_ioctl_info(struct portal_vm_file *vf, struct portal_target_info *arg);
+
+/* filter.c */
+int portal_filters_get(struct portal_target *t, u64 filters_uptr, u32 nr, bool region, bool posted);
+struct portal_rule *portal_filter_find(const struct portal_target *t, bool write, u32 offset,
+				       u32 len, const u64 *data, bool *maybe);
+u32 portal_filter_apply(struct portal_target *t, struct portal_rule *rule);
+
+/* rate.c */
+int portal_rate_ioctl_set(struct portal_vm_file *vf, struct portal_rate_set *arg);
+enum portal_step portal_rate_admit(struct portal_vcpu *pv, struct portal_target *t, bool call,
+				   bool inplace);
+
+/* merge.c */
+int portal_merge_post(struct portal_target *t, struct portal_queue *queue,
+		      struct portal_request *req, u64 *pos);
+bool portal_merge_flush(struct portal_queue *queue);
+void portal_merge_drop(struct portal_target *t);
 
 /* hook_hypercall.c */
 enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercall *hc);
@@ -597,7 +732,9 @@ enum portal_step portal_hypercall(struct portal_vcpu *pv, struct portal_hypercal
 /* region.c */
 int portal_region_ioctl_add(struct portal_vm_file *vf, struct portal_region_add *arg);
 int portal_region_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg);
-void portal_region_remove(struct portal_region *region);
+void portal_region_unlink(struct portal_region *region);
+void portal_region_off_bus(struct portal_region *region);
+void portal_region_free(struct portal_region *region);
 void portal_region_put(struct portal_region *region);
 void portal_regions_map(struct portal_vm *vm, u32 bus);
 
@@ -624,7 +761,8 @@ void portal_bells_drop(struct portal_queue *queue, const struct portal_region *r
 void portal_request_init(struct portal_request *req, struct portal_vcpu *pv,
 			 const struct portal_target *t, u32 kind);
 struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target *t,
-				    const struct portal_request *key, u64 rip, bool evict);
+				    const struct portal_request *key, u64 rip, bool evict,
+				    bool inplace);
 bool portal_call_wait(struct portal_vcpu *pv, struct portal_call *call, bool inplace);
 bool portal_call_try(struct portal_vcpu *pv, struct portal_call *call, bool *again);
 void portal_call_retire(struct portal_vm *vm, struct portal_call *call);
@@ -633,22 +771,25 @@ void portal_call_finish(struct portal_call *call, u32 action, u64 value, u32 err
 void portal_calls_cancel(struct portal_vm *vm, const struct portal_target *t,
 			 const struct portal_queue *queue, u32 error);
 void portal_calls_drop(struct portal_vm *vm);
-int portal_call_reply(struct portal_queue *queue, const struct portal_reply *reply);
+int portal_call_reply(struct portal_queue_file *qf, const struct portal_reply *reply);
 void portal_timeout_arm(struct portal_vm *vm, u64 deadline);
 void portal_timeout_work(struct work_struct *work);
 
 /* ring.c */
-int portal_ring_alloc(struct portal_queue *queue);
-void portal_ring_free(struct portal_queue *queue);
+struct portal_pages *portal_pages_alloc(const struct portal_queue *queue);
+void portal_pages_put(struct portal_pages *pages);
+void portal_ring_move(struct portal_queue *queue, struct portal_pages *pages);
 void portal_ring_header(struct portal_queue *queue);
 void portal_ring_write(struct portal_queue *queue, const struct portal_request *req,
 		       struct portal_call *call);
 u64 portal_ring_id(const struct portal_queue *queue, u64 pos);
 void portal_ring_taken(struct portal_queue *queue, u64 pos, u64 now);
 void portal_ring_done(struct portal_queue *queue, struct portal_call *call, u64 now);
+size_t portal_ring_bytes(u32 entries);
 bool portal_ring_full(const struct portal_queue *queue);
 void portal_ring_head(struct portal_queue *queue);
-const struct portal_request *portal_ring_entry(const struct portal_queue *queue, u64 pos);
+struct portal_request *portal_ring_entry(const struct portal_queue *queue,
+					 struct portal_ring *ring, u64 pos);
 void portal_ring_flag(struct portal_queue *queue, u32 flag, bool on);
 
 /* queue.c */
@@ -663,15 +804,30 @@ void portal_queue_orphan(struct portal_queue *queue, u32 epoch);
 int portal_queue_check(struct portal_queue_file *qf);
 
 /* post.c */
-bool portal_queue_has_room(struct portal_queue *queue, u32 flag);
 int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u64 *pos);
 int portal_queue_call(struct portal_queue *queue, struct portal_call *call);
 void portal_queue_consumed(struct portal_queue *queue);
-void portal_queue_drop(struct portal_queue *queue);
-void portal_queue_lifecycle(struct portal_client *client, u32 event, u64 d0, u64 d1);
-bool portal_fence_passed(struct portal_vcpu *pv, struct portal_queue *queue, u64 pos);
-bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u64 pos,
-		       const void *key, bool inplace);
+void portal_queue_drop(struct portal_queue *queue, u64 nr);
+bool portal_queue_room(struct portal_queue *queue, u32 flag);
+void portal_queue_settle(struct portal_queue *queue);
+void portal_queue_wake(struct portal_queue *queue);
+struct portal_wait *portal_wait_find(struct portal_vcpu *pv, const void *key, u64 pos);
+struct portal_wait *portal_wait_get(struct portal_vcpu *pv, const void *key, u64 pos,
+				    u64 timeout);
+void portal_wait_end(struct portal_vcpu *pv, const void *key, u64 pos);
+bool portal_fence_passed(struct portal_queue *queue, u64 pos);
+bool portal_fence_wait(struct portal_vcpu *pv, struct portal_target *t,
+		       struct portal_queue *queue, u64 pos, const void *key, bool inplace);
+
+/* life.c */
+int portal_life_alloc(struct portal_queue *queue);
+bool portal_life_pending(const struct portal_queue *queue);
+bool portal_life_flush(struct portal_queue *queue);
+void portal_life_queue(struct portal_queue *queue, u32 event, u64 d0, u64 d1, u64 d2);
+void portal_life_client(struct portal_client *client, u32 event, u64 d0, u64 d1, u64 d2);
+void portal_life_vm(struct portal_vm *vm, u32 event, u64 d0, u64 d1, u64 d2);
+void portal_life_vcpu(struct portal_vm *vm, u32 id);
+void portal_life_poll(struct portal_vm *vm);
 
 /* chardev.c */
 extern const struct file_operations portal_queue_fops;
@@ -687,10 +843,11 @@ long portal_ioctl_queue(struct file *file, unsigned int cmd, unsigned long arg);
 int portal_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
 void portal_uring_work(struct work_struct *work);
 void portal_uring_complete(struct portal_queue *queue, int res);
+int portal_queue_ioctl_cancel(struct portal_queue_file *qf, struct portal_queue_cancel *arg);
 int portal_uring_flush(struct file *file, fl_owner_t id);
 
 /* reply.c */
-int portal_replies(struct portal_queue *queue, const struct portal_reply __user *ureplies,
+int portal_replies(struct portal_queue_file *qf, const struct portal_reply __user *ureplies,
 		   u32 nr);
 int portal_queue_ioctl_commit(struct portal_queue_file *qf, struct portal_uring_cmd *arg);
 
@@ -748,6 +905,18 @@ long portal_mock_ioctl_vm(struct portal_vm_file *vf, unsigned int cmd, void __us
 #define PORTAL_MMAP_ID_SHIFT	44
 #define PORTAL_MMAP_OFF(kind, id) \
 	(((kind) << PORTAL_MMAP_KIND_SHIFT) | ((u64)(id) << PORTAL_MMAP_ID_SHIFT))
+
+/* The same queue for all that a vCPU does, so that its order is kept. */
+static inline struct portal_route *portal_target_route_of(const struct portal_target *t,
+							  const struct portal_vcpu *pv)
+{
+	return &t->routes[t->nr_routes == 1 ? 0 : pv->id % t->nr_routes];
+}
+
+static inline u32 portal_region_right(const struct portal_region *region)
+{
+	return region->bus_nr == PORTAL_BUS_PIO ? PORTAL_RIGHT_PIO : PORTAL_RIGHT_MMIO;
+}
 
 static inline bool portal_client_may(const struct portal_vm_file *vf, u32 rights)
 {

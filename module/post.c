@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * post.c - requests enter a queue; those who wait for its head
+ *
+ * With the ring full they wait for room, each kind in its own list, and enter in
+ * one order: doorbells (doorbell.c), whose places are promised to FENCED reads;
+ * lifecycle events (life.c); calls; and what is merged (merge.c). A kind waits
+ * until none is left of the kinds before it, and what is new waits for them all.
  */
 #include <linux/ktime.h>
 #include <linux/sched/signal.h>
@@ -14,8 +19,11 @@ static void count_wakeup(struct portal_queue *queue)
 	atomic64_inc(&queue->client->vm->stats.wakeups);
 }
 
-/* Somebody to tell that there is an entry? */
-static void wake_owner(struct portal_queue *queue)
+/**
+ * portal_queue_wake - tell the owner that there is an entry
+ * @queue: its lock held
+ */
+void portal_queue_wake(struct portal_queue *queue)
 {
 	lockdep_assert_held(&queue->lock);
 	if (queue->cmd) {
@@ -30,11 +38,11 @@ static void wake_owner(struct portal_queue *queue)
 }
 
 /**
- * portal_queue_has_room - for one more?
- * @queue: the queue, its lock held
- * @flag: PORTAL_RING_F_*, by which the owner is asked to say when it moves on
+ * portal_queue_room - room for one more? If not, ask the owner to tell
+ * @queue: its lock held
+ * @flag: how to ask: PORTAL_RING_F_*
  */
-bool portal_queue_has_room(struct portal_queue *queue, u32 flag)
+bool portal_queue_room(struct portal_queue *queue, u32 flag)
 {
 	if (!portal_ring_full(queue))
 		return true;
@@ -44,6 +52,23 @@ bool portal_queue_has_room(struct portal_queue *queue, u32 flag)
 	portal_ring_flag(queue, flag, true);
 	portal_ring_head(queue);
 	return !portal_ring_full(queue);
+}
+
+/**
+ * portal_queue_settle - nobody waits for head any more? Then say so
+ * @queue: its lock held
+ */
+void portal_queue_settle(struct portal_queue *queue)
+{
+	const struct portal_vcpu *pv;
+
+	lockdep_assert_held(&queue->lock);
+	if (!list_empty(&queue->merges) || portal_life_pending(queue))
+		return;
+	list_for_each_entry(pv, &queue->fences, fence_node)
+		if (pv->fence_pos > queue->head && !queue->dead && !queue->failed)
+			return;
+	portal_ring_flag(queue, PORTAL_RING_F_NEED_COMMIT, false);
 }
 
 /**
@@ -71,15 +96,17 @@ int portal_queue_post(struct portal_queue *queue, struct portal_request *req, u6
 	if (queue->dead || queue->failed)
 		goto out_unlock;
 	ret = -EAGAIN;
-	/* calls that wait for room came before */
-	if (queue->backlog || !portal_queue_has_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
+	portal_life_flush(queue);
+	/* who waits for room came before */
+	if (queue->backlog || portal_life_pending(queue) ||
+	    !portal_queue_room(queue, PORTAL_RING_F_NEED_COMMIT)) {
 		*pos = max_t(s64, queue->head + 1, queue->tail + 1 - queue->entries);
 		goto out_unlock;
 	}
 	trace_portal_request(req);
 	portal_ring_write(queue, req, NULL);
 	*pos = queue->tail;
-	wake_owner(queue);
+	portal_queue_wake(queue);
 	ret = 0;
 out_unlock:
 	if (ret == -ENODEV)
@@ -89,14 +116,15 @@ out_unlock:
 }
 
 /**
- * portal_queue_drop - count a posted request that is given up
+ * portal_queue_drop - count posted requests that are given up
  * @queue: the queue
+ * @nr: how many
  */
-void portal_queue_drop(struct portal_queue *queue)
+void portal_queue_drop(struct portal_queue *queue, u64 nr)
 {
-	atomic64_inc(&queue->client->vm->stats.dropped);
+	atomic64_add(nr, &queue->client->vm->stats.dropped);
 	spin_lock(&queue->lock);
-	queue->nr_dropped++;
+	queue->nr_dropped += nr;
 	WRITE_ONCE(queue->ring->dropped, (u32)queue->nr_dropped);
 	spin_unlock(&queue->lock);
 }
@@ -118,7 +146,8 @@ int portal_queue_call(struct portal_queue *queue, struct portal_call *call)
 	if (queue->dead || queue->failed)
 		goto out_unlock;
 	list_add_tail(&call->queue_node, &queue->calls);
-	if (!queue->backlog && portal_queue_has_room(queue, PORTAL_RING_F_OVERFLOW)) {
+	if (!queue->backlog && !portal_life_pending(queue) &&
+	    portal_queue_room(queue, PORTAL_RING_F_OVERFLOW)) {
 		call->pos = queue->tail;
 		call->state = PORTAL_CALL_QUEUED;
 		portal_ring_write(queue, &call->req, call);
@@ -126,7 +155,7 @@ int portal_queue_call(struct portal_queue *queue, struct portal_call *call)
 		queue->backlog++;
 		portal_ring_flag(queue, PORTAL_RING_F_OVERFLOW, true);
 	}
-	wake_owner(queue);
+	portal_queue_wake(queue);
 	ret = 0;
 out_unlock:
 	spin_unlock(&queue->lock);
@@ -141,19 +170,24 @@ static void refill(struct portal_queue *queue)
 	spin_lock(&vm->lock);
 	spin_lock(&queue->lock);
 	portal_bells_refill(queue);
+	portal_life_flush(queue);
 	list_for_each_entry(call, &queue->calls, queue_node) {
 		if (call->state != PORTAL_CALL_NEW)
 			continue;
-		if (!portal_queue_has_room(queue, PORTAL_RING_F_OVERFLOW))
+		if (queue->nr_bells || portal_life_pending(queue) ||
+		    !portal_queue_room(queue, PORTAL_RING_F_OVERFLOW))
 			break;
 		call->pos = queue->tail;
 		call->state = PORTAL_CALL_QUEUED;
 		queue->backlog--;
 		portal_ring_write(queue, &call->req, call);
 	}
-	if (!queue->backlog)
+	if (!queue->backlog) {
 		portal_ring_flag(queue, PORTAL_RING_F_OVERFLOW, false);
-	wake_owner(queue);
+		portal_merge_flush(queue);
+		portal_queue_settle(queue);
+	}
+	portal_queue_wake(queue);
 	spin_unlock(&queue->lock);
 	spin_unlock(&vm->lock);
 }
@@ -168,58 +202,26 @@ void portal_queue_consumed(struct portal_queue *queue)
 {
 	struct portal_vm *vm = queue->client->vm;
 	struct portal_vcpu *pv;
-	bool backlog, waiting;
+	bool backlog, told;
 
 	spin_lock(&queue->lock);
 	portal_ring_head(queue);
-	waiting = false;
-	list_for_each_entry(pv, &queue->fences, fence_node) {
+	told = portal_life_flush(queue);
+	list_for_each_entry(pv, &queue->fences, fence_node)
 		if (pv->fence_pos <= queue->head || queue->dead || queue->failed)
 			vm->ops->wake(pv);
-		else
-			waiting = true;
-	}
-	if (!waiting)
-		portal_ring_flag(queue, PORTAL_RING_F_NEED_COMMIT, false);
 	backlog = queue->backlog;
+	/* calls in line came before what waits to be merged */
+	if (!backlog)
+		told |= portal_merge_flush(queue);
+	if (told)
+		portal_queue_wake(queue);
+	portal_queue_settle(queue);
 	spin_unlock(&queue->lock);
 	if (wq_has_sleeper(&vm->inplace_wq))
 		wake_up_all(&vm->inplace_wq);
 	if (backlog)
 		refill(queue);
-}
-
-/**
- * portal_queue_lifecycle - tell a client's queues what became of the VM
- * @client: the client
- * @event: enum portal_lifecycle
- * @d0: data[0]
- * @d1: data[1]
- *
- * Not waited for: a queue that is full counts it as dropped.
- */
-void portal_queue_lifecycle(struct portal_client *client, u32 event, u64 d0, u64 d1)
-{
-	struct portal_request req = {
-		.kind = PORTAL_KIND_LIFECYCLE,
-		.addr = event,
-		.data = { d0, d1 },
-	};
-	struct portal_queue *queue;
-	unsigned long i;
-	u64 pos;
-
-	rcu_read_lock();	/* queues are freed by RCU, their rings before that */
-	xa_for_each(&client->queues, i, queue) {
-		if (!(queue->flags & PORTAL_QUEUE_F_LIFECYCLE) ||
-		    !kref_get_unless_zero(&queue->ref))
-			continue;
-		req.id = 0;
-		if (portal_queue_post(queue, &req, &pos) == -EAGAIN)
-			portal_queue_drop(queue);
-		portal_queue_put(queue);
-	}
-	rcu_read_unlock();
 }
 
 /* ---- waiting for head --------------------------------------------------- */
@@ -233,11 +235,10 @@ static bool fence_passed(struct portal_queue *queue, u64 pos)
 
 /**
  * portal_fence_passed - is head there?
- * @pv: the vCPU
  * @queue: the queue
  * @pos: position
  */
-bool portal_fence_passed(struct portal_vcpu *pv, struct portal_queue *queue, u64 pos)
+bool portal_fence_passed(struct portal_queue *queue, u64 pos)
 {
 	bool passed;
 
@@ -252,7 +253,7 @@ static bool fence_open(struct portal_vcpu *pv)
 	/* in place, the bus keeps the region until we are out */
 	return READ_ONCE(pv->vm->gone) || READ_ONCE(pv->fence_t->dead) ||
 	       ktime_get_ns() >= pv->fence_deadline ||
-	       portal_fence_passed(pv, pv->fence_q, pv->fence_pos);
+	       portal_fence_passed(pv->fence_q, pv->fence_pos);
 }
 
 static void fence_sleep(struct portal_vcpu *pv, bool inplace)
@@ -271,26 +272,51 @@ static void fence_sleep(struct portal_vcpu *pv, bool inplace)
 	portal_hist_add(&pv->parked, ktime_get_ns() - start);
 }
 
-/*
+/**
+ * portal_wait_find - the wait that this instruction goes on with
+ * @pv: the vCPU
+ * @key: what is waited for
+ * @pos: and up to where
+ *
+ * Return: it, or NULL: there is none.
+ */
+struct portal_wait *portal_wait_find(struct portal_vcpu *pv, const void *key, u64 pos)
+{
+	u64 now = ktime_get_ns();
+	struct portal_wait *w;
+
+	for (w = pv->waits; w < pv->waits + PORTAL_WAITS; w++)
+		if (w->key == key && w->pos == pos && now < w->deadline + PORTAL_SYNC_NS)
+			return w;
+	return NULL;
+}
+
+/**
+ * portal_wait_get - the same, a new one if there is none
+ * @pv: the vCPU
+ * @key: what is waited for
+ * @pos: and up to where
+ * @timeout: ns from now, of a new one
+ *
  * A wait keeps its deadline when it is interrupted, also by a handler in the
  * guest that waits itself. One that nobody came back to is long over.
  */
-static struct portal_wait *wait_get(struct portal_vcpu *pv, const void *key, u64 pos, u64 timeout)
+struct portal_wait *portal_wait_get(struct portal_vcpu *pv, const void *key, u64 pos, u64 timeout)
 {
-	struct portal_wait *w, *slot = &pv->waits[0];
-	u64 now = ktime_get_ns();
+	struct portal_wait *w = portal_wait_find(pv, key, pos), *slot = &pv->waits[0];
 
-	for (w = pv->waits; w < pv->waits + PORTAL_WAITS; w++) {
-		if (w->key == key && w->pos == pos && now < w->deadline + PORTAL_SYNC_NS)
-			return w;
+	if (w)
+		return w;
+	for (w = pv->waits; w < pv->waits + PORTAL_WAITS; w++)
 		if (slot->key && (!w->key || w->deadline < slot->deadline))
 			slot = w;
-	}
-	*slot = (struct portal_wait){ .key = key, .pos = pos, .deadline = now + timeout };
+	*slot = (struct portal_wait){
+		.key = key, .pos = pos, .deadline = ktime_get_ns() + timeout,
+	};
 	return slot;
 }
 
-static void wait_end(struct portal_vcpu *pv, const void *key, u64 pos)
+void portal_wait_end(struct portal_vcpu *pv, const void *key, u64 pos)
 {
 	struct portal_wait *w;
 
@@ -302,7 +328,8 @@ static void wait_end(struct portal_vcpu *pv, const void *key, u64 pos)
 /**
  * portal_fence_wait - wait until head is at @pos, no longer than @t allows
  * @pv: the vCPU
- * @t: hook or region; not used after sleeping
+ * @t: hook or region; not used after sleeping, but in place
+ * @queue: one of its queues
  * @pos: position
  * @key: what is waited for: a new one starts a new deadline
  * @inplace: the instruction can't restart
@@ -310,20 +337,20 @@ static void wait_end(struct portal_vcpu *pv, const void *key, u64 pos)
  * Context: the vCPU's thread, in portal_srcu, which is left meanwhile.
  * Return: true: it is there, or its time is over; false: left early, restart.
  */
-bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u64 pos,
-		       const void *key, bool inplace)
+bool portal_fence_wait(struct portal_vcpu *pv, struct portal_target *t,
+		       struct portal_queue *queue, u64 pos, const void *key, bool inplace)
 {
-	struct portal_queue *queue = t->queue;
 	struct portal_vm *vm = pv->vm;
 	struct portal_wait *wait;
 	bool passed;
 	u64 id;
 
-	if (portal_fence_passed(pv, queue, pos))
+	if (portal_fence_passed(queue, pos))
 		goto out_passed;
-	wait = wait_get(pv, key, pos, t->timeout_ns);
+	wait = portal_wait_get(pv, key, pos, t->timeout_ns);
 	if (ktime_get_ns() >= wait->deadline) {
 		atomic64_inc(&vm->stats.timeouts);
+		atomic64_inc(&t->stats.timeouts);
 		trace_portal_timeout(pv->id, portal_ring_id(queue, pos - 1));
 		goto out_passed;
 	}
@@ -356,8 +383,7 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 
 	spin_lock(&queue->lock);
 	list_del_init(&pv->fence_node);
-	if (list_empty(&queue->fences))
-		portal_ring_flag(queue, PORTAL_RING_F_NEED_COMMIT, false);
+	portal_queue_settle(queue);
 	passed = fence_passed(queue, pos);
 	spin_unlock(&queue->lock);
 	pv->fence_q = NULL;
@@ -367,6 +393,7 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 	if (inplace) {
 		if (ktime_get_ns() >= wait->deadline) {
 			atomic64_inc(&vm->stats.timeouts);
+			atomic64_inc(&t->stats.timeouts);
 			trace_portal_timeout(pv->id, id);
 		}
 		goto out_passed;	/* or killed: nothing will come */
@@ -376,6 +403,6 @@ bool portal_fence_wait(struct portal_vcpu *pv, const struct portal_target *t, u6
 	return false;
 
 out_passed:
-	wait_end(pv, key, pos);
+	portal_wait_end(pv, key, pos);
 	return true;
 }

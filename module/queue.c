@@ -23,7 +23,9 @@ static void queue_free_work(struct work_struct *work)
 
 	cancel_delayed_work_sync(&queue->orphan_work);
 	cancel_delayed_work_sync(&queue->cmd_work);
-	portal_ring_free(queue);
+	portal_pages_put(queue->pages);
+	kvfree(queue->slots);
+	kfree(queue->life);
 	portal_client_put(queue->client);
 	kfree_rcu(queue, rcu);
 }
@@ -61,10 +63,14 @@ static struct portal_queue *queue_alloc(struct portal_client *client,
 	if (!queue)
 		return NULL;
 	queue->entries = arg->entries;
-	if (portal_ring_alloc(queue)) {
-		kfree(queue);
-		return NULL;
-	}
+	queue->ring_size = portal_ring_bytes(arg->entries);
+	queue->slots = kvcalloc(queue->entries, sizeof(*queue->slots), GFP_KERNEL_ACCOUNT);
+	queue->pages = portal_pages_alloc(queue);
+	if (!queue->slots || !queue->pages)
+		goto out_pages;
+	if (arg->flags & PORTAL_QUEUE_F_LIFECYCLE && portal_life_alloc(queue))
+		goto out_pages;
+	queue->ring = queue->pages->ring;
 	kref_init(&queue->ref);
 	kref_get(&client->ref);
 	queue->client = client;
@@ -75,6 +81,7 @@ static struct portal_queue *queue_alloc(struct portal_client *client,
 	INIT_LIST_HEAD(&queue->calls);
 	INIT_LIST_HEAD(&queue->bells);
 	INIT_LIST_HEAD(&queue->fences);
+	INIT_LIST_HEAD(&queue->merges);
 	INIT_DELAYED_WORK(&queue->orphan_work, orphan_work);
 	INIT_DELAYED_WORK(&queue->cmd_work, portal_uring_work);
 	INIT_WORK(&queue->free_work, queue_free_work);
@@ -82,6 +89,27 @@ static struct portal_queue *queue_alloc(struct portal_client *client,
 	init_waitqueue_head(&queue->space);
 	mutex_init(&queue->read_mutex);
 	return queue;
+
+out_pages:
+	if (queue->pages)
+		portal_pages_put(queue->pages);
+	kvfree(queue->slots);
+	kfree(queue);
+	return NULL;
+}
+
+/*
+ * The pages of a new owner. An owner that is gone has no mapping any more; one
+ * that lives must not see what comes.
+ */
+static struct portal_pages *pages_get(struct portal_queue *queue)
+{
+	lockdep_assert_held(&queue->client->lock);
+	/* only this, under the lock, takes references to them */
+	if (refcount_read(&queue->pages->ref) > 1)
+		return portal_pages_alloc(queue);
+	refcount_inc(&queue->pages->ref);
+	return queue->pages;
 }
 
 /* A new owner's file, not yet installed; *@fd is reserved. */
@@ -89,59 +117,83 @@ static struct file *queue_file(struct portal_queue *queue, int *fd)
 {
 	struct portal_queue_file *qf;
 	struct file *file;
+	int ret = -ENOMEM;
 
 	qf = kzalloc(sizeof(*qf), GFP_KERNEL_ACCOUNT);
 	if (!qf)
 		return ERR_PTR(-ENOMEM);
+	qf->pages = pages_get(queue);
+	if (!qf->pages)
+		goto out_free;
 	*fd = get_unused_fd_flags(O_CLOEXEC);
 	if (*fd < 0) {
-		kfree(qf);
-		return ERR_PTR(*fd);
+		ret = *fd;
+		goto out_pages;
 	}
 	qf->queue = queue;
 	file = anon_inode_getfile("[portal-queue]", &portal_queue_fops, qf, O_RDWR);
 	if (IS_ERR(file)) {
 		put_unused_fd(*fd);
-		kfree(qf);
-		return file;
+		ret = PTR_ERR(file);
+		goto out_pages;
 	}
 	kref_get(&queue->ref);
 	return file;
+
+out_pages:
+	portal_pages_put(qf->pages);
+out_free:
+	kfree(qf);
+	return ERR_PTR(ret);
 }
 
-/* Makes @file the owner; returns how many calls are handed out again. */
-static u32 queue_own(struct portal_queue *queue, struct file *file)
+/* Under vm->lock and queue->lock: the next owner's epoch begins. */
+static void epoch_begin(struct portal_queue *queue, struct portal_queue_file *qf)
 {
-	struct portal_queue_file *qf = file->private_data;
-	struct portal_vm *vm = queue->client->vm;
-	struct portal_call *call, *tmp;
+	struct portal_ring *old = queue->ring;
 	struct portal_request *req;
-	bool first = !queue->epoch;
-	u32 again = 0;
 	u64 pos;
 
-	cancel_delayed_work_sync(&queue->orphan_work);
-	spin_lock(&vm->lock);
-	spin_lock(&queue->lock);
 	if (queue->cmd)
 		portal_uring_complete(queue, -ESTALE);
 	queue->epoch++;
 	queue->owned = true;
 	queue->failed = false;
 	portal_ring_head(queue);
+	if (qf->pages != queue->pages) {
+		refcount_inc(&qf->pages->ref);
+		portal_ring_move(queue, qf->pages);
+	}
 	/* the new owner starts at head, also where the old one had looked */
 	for (pos = queue->head; pos < queue->seen; pos++) {
-		req = (struct portal_request *)portal_ring_entry(queue, pos);
+		req = portal_ring_entry(queue, queue->ring, pos);
 		WRITE_ONCE(req->flags, req->flags | PORTAL_REQ_F_REDELIVERED);
 	}
 	portal_ring_header(queue);
+	WRITE_ONCE(old->epoch, queue->epoch);
 	qf->epoch = queue->epoch;
+}
+
+/* Makes @file the owner; returns how many calls are handed out again. */
+static u32 queue_own(struct portal_queue *queue, struct file *file, bool handover)
+{
+	struct portal_queue_file *qf = file->private_data;
+	struct portal_pages *old = queue->pages;
+	struct portal_vm *vm = queue->client->vm;
+	struct portal_call *call, *tmp;
+	bool first = !queue->epoch;
+	u32 again = 0;
+
+	cancel_delayed_work_sync(&queue->orphan_work);
+	spin_lock(&vm->lock);
+	spin_lock(&queue->lock);
+	epoch_begin(queue, qf);
 	spin_unlock(&queue->lock);
 
 	list_for_each_entry_safe(call, tmp, &queue->calls, queue_node) {
 		if (first || call->state != PORTAL_CALL_QUEUED || call->pos >= queue->seen)
 			continue;
-		if (queue->orphan != PORTAL_ORPHAN_REQUEUE) {
+		if (queue->orphan != PORTAL_ORPHAN_REQUEUE && !handover) {
 			portal_call_finish(call, PORTAL_ACTION_ERROR, 0, PORTAL_EIO);
 			continue;
 		}
@@ -161,6 +213,8 @@ static u32 queue_own(struct portal_queue *queue, struct file *file)
 	spin_unlock(&vm->lock);
 	wake_up_interruptible_all(&queue->wait);	/* earlier owners: ESTALE */
 	portal_queue_consumed(queue);
+	if (queue->pages != old)
+		portal_pages_put(old);
 	return again;
 }
 
@@ -173,6 +227,7 @@ static bool may_serve(const struct portal_vm_file *vf)
 int portal_queue_ioctl_create(struct portal_vm_file *vf, struct portal_queue_create *arg)
 {
 	struct portal_client *client = vf->client;
+	struct portal_vm *vm = client->vm;
 	struct portal_queue *queue;
 	struct file *file;
 	int fd, ret;
@@ -187,12 +242,13 @@ int portal_queue_ioctl_create(struct portal_vm_file *vf, struct portal_queue_cre
 	queue = queue_alloc(client, arg);
 	if (!queue)
 		return -ENOMEM;
+	mutex_lock(&client->lock);
 	file = queue_file(queue, &fd);
 	if (IS_ERR(file)) {
+		mutex_unlock(&client->lock);
 		ret = PTR_ERR(file);
 		goto out_put;
 	}
-	mutex_lock(&client->lock);
 	if (client->dead)
 		ret = -ENODEV;
 	else if (client->nr_queues >= PORTAL_MAX_QUEUES)
@@ -202,7 +258,9 @@ int portal_queue_ioctl_create(struct portal_vm_file *vf, struct portal_queue_cre
 			       GFP_KERNEL_ACCOUNT);
 	if (!ret) {
 		client->nr_queues++;
-		queue_own(queue, file);
+		queue_own(queue, file, false);
+		portal_life_queue(queue, PORTAL_LIFE_ATTACHED, vm->ops->nr_vcpus(vm),
+				  atomic64_read(&vm->stats.hellos), 0);
 		portal_debugfs_queue(queue);
 	}
 	mutex_unlock(&client->lock);
@@ -229,7 +287,7 @@ int portal_queue_ioctl_open(struct portal_vm_file *vf, struct portal_queue_open 
 	struct file *file;
 	int fd, ret = 0;
 
-	if (arg->flags)
+	if (arg->flags & ~PORTAL_QUEUE_OPEN_F_HANDOVER)
 		return -EOPNOTSUPP;
 	if (!may_serve(vf))
 		return -EPERM;
@@ -244,7 +302,8 @@ int portal_queue_ioctl_open(struct portal_vm_file *vf, struct portal_queue_open 
 		ret = PTR_ERR(file);
 		goto out_unlock;
 	}
-	arg->out_redelivered = queue_own(queue, file);
+	arg->out_redelivered = queue_own(queue, file,
+					 arg->flags & PORTAL_QUEUE_OPEN_F_HANDOVER);
 	arg->out_epoch = queue->epoch;
 	arg->out_mmap_size = queue->ring_size;
 	arg->out_fd = fd;
@@ -267,13 +326,15 @@ void portal_queue_kill(struct portal_queue *queue)
 	portal_debugfs_del(queue->client, "queue", queue->id);
 	spin_lock(&queue->lock);
 	queue->dead = true;
-	portal_ring_flag(queue, PORTAL_RING_F_STALE, true);
-	if (queue->cmd)
+	spin_unlock(&queue->lock);
+	portal_bells_drop(queue, NULL);	/* events do not wait for them */
+	spin_lock(&queue->lock);
+	portal_life_flush(queue);	/* and STALE, unless something waits */
+	if (queue->cmd && (!portal_life_pending(queue) || queue->tail != queue->cmd_seen))
 		portal_uring_complete(queue, queue->tail != queue->cmd_seen ?
 					     queue->tail - queue->cmd_seen : -ENODEV);
 	spin_unlock(&queue->lock);
 	portal_calls_cancel(vm, NULL, queue, PORTAL_ENODEV);
-	portal_bells_drop(queue, NULL);
 	portal_queue_consumed(queue);
 	wake_up_interruptible_all(&queue->wait);
 }
@@ -285,10 +346,10 @@ static bool queue_in_use(struct portal_client *client, struct portal_queue *queu
 	unsigned long i;
 
 	xa_for_each(&client->hooks, i, hook)
-		if (hook->t.queue == queue)
+		if (portal_target_uses(&hook->t, queue))
 			return true;
 	xa_for_each(&client->regions, i, region)
-		if (region->t.queue == queue)
+		if (portal_target_uses(&region->t, queue))
 			return true;
 	return false;
 }

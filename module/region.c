@@ -23,8 +23,7 @@ static void region_free(struct kref *ref)
 	for (i = 0; i < region->nr_ranges; i++)
 		if (region->ranges[i].eventfd)
 			eventfd_ctx_put(region->ranges[i].eventfd);
-	if (region->t.queue)
-		portal_queue_put(region->t.queue);
+	portal_target_free(&region->t);
 	vfree(region->shadow);
 	kfree(region);
 }
@@ -153,6 +152,17 @@ static struct portal_region *region_alloc(const struct portal_region_add *arg)
 	ret = ranges_get(region, arg);
 	if (ret)
 		goto out_put;
+	ret = -EINVAL;		/* what is merged has no position to wait for */
+	if (region->gated && arg->policy == PORTAL_POLICY_COALESCE)
+		goto out_put;
+	region->t.cookie = arg->cookie;
+	region->t.timeout_ns = arg->timeout_ns;
+	region->t.timeout_value = arg->timeout_value;
+	region->t.on_timeout = arg->on_timeout;
+	region->t.policy = arg->policy;
+	ret = portal_target_alloc(&region->t, arg->filters_uptr, arg->nr_filters, true, false);
+	if (ret)
+		goto out_put;
 	return region;
 
 out_put:
@@ -168,7 +178,7 @@ static int region_check(const struct portal_vm_file *vf, const struct portal_reg
 	    arg->timeout_ns > PORTAL_MAX_TIMEOUT_NS)
 		return -EINVAL;
 	if (arg->flags || arg->bus > PORTAL_BUS_PIO || arg->on_timeout > PORTAL_ACTION_PASS ||
-	    arg->policy > PORTAL_POLICY_DROP)
+	    arg->policy > PORTAL_POLICY_COALESCE)
 		return -EOPNOTSUPP;
 	if (check_add_overflow(arg->gpa, arg->len - 1, &last))
 		return -EOVERFLOW;
@@ -281,8 +291,8 @@ int portal_region_ioctl_add(struct portal_vm_file *vf, struct portal_region_add 
 	ret = -ENODEV;
 	if (client->dead)
 		goto out_unlock;
-	ret = portal_target_init(client, &region->t, arg->queue_id, arg->cookie, arg->timeout_ns,
-				 arg->timeout_value, arg->on_timeout, arg->policy);
+	ret = portal_target_route(client, &region->t, arg->queue_id, arg->queues_uptr,
+				  arg->nr_queues);
 	if (ret)
 		goto out_unlock;
 	ret = -ENOSPC;
@@ -314,6 +324,7 @@ int portal_region_ioctl_add(struct portal_vm_file *vf, struct portal_region_add 
 out_unlink:
 	region_link(region, false);
 	portal_target_kill(vm, &region->t);
+	synchronize_srcu(&portal_srcu);
 	region_gate(region, false);
 out_erase:
 	xa_erase(&client->regions, region->t.id);
@@ -324,26 +335,39 @@ out_unlock:
 }
 
 /**
- * portal_region_remove - off the bus, unlinked, freed with the last reference
- * @region: already out of its client's table
+ * portal_region_unlink - the first step of taking a region away
+ * @region: out of its client's table, or on its way
+ *
+ * Those who wait in it go before it leaves the bus, which would wait for them.
+ * Then synchronize_srcu(), portal_region_off_bus(), synchronize_srcu() again, for
+ * those who came by the bus, and portal_region_free().
  *
  * Context: process, client->lock held.
  */
-void portal_region_remove(struct portal_region *region)
+void portal_region_unlink(struct portal_region *region)
 {
-	struct portal_client *client = region->client;
-	struct portal_vm *vm = client->vm;
+	struct portal_vm *vm = region->client->vm;
 
-	portal_debugfs_del(client, "region", region->t.id);
-	/* those who wait in the region go first, or the bus would wait for them */
+	portal_debugfs_del(region->client, "region", region->t.id);
 	region_link(region, false);
 	WRITE_ONCE(region->t.dead, true);
 	portal_vm_wake_all(vm);
 	portal_target_kill(vm, &region->t);
-	vm->ops->bus_del(region);
-	synchronize_srcu(&portal_srcu);
+}
+
+void portal_region_off_bus(struct portal_region *region)
+{
+	region->client->vm->ops->bus_del(region);
+}
+
+void portal_region_free(struct portal_region *region)
+{
+	struct portal_vm *vm = region->client->vm;
+	u32 i;
+
 	portal_syncs_forget(vm, region);	/* a later one may be at the same place */
-	portal_bells_drop(region->t.queue, region);
+	for (i = 0; i < region->t.nr_routes; i++)
+		portal_bells_drop(region->t.routes[i].queue, region);
 	region_gate(region, false);
 	portal_region_put(region);
 }
@@ -358,17 +382,22 @@ int portal_region_ioctl_del(struct portal_vm_file *vf, struct portal_id *arg)
 		return -EINVAL;
 	if (arg->flags)
 		return -EOPNOTSUPP;
+	if (!(vf->rights & (PORTAL_RIGHT_MMIO | PORTAL_RIGHT_PIO)))
+		return -EPERM;		/* not even whether it is there */
 	mutex_lock(&client->lock);
 	region = xa_load(&client->regions, arg->id);
 	if (!region)
 		ret = -ENOENT;
-	else if (!portal_client_may(vf, region->bus_nr == PORTAL_BUS_PIO ? PORTAL_RIGHT_PIO :
-									   PORTAL_RIGHT_MMIO))
+	else if (!portal_client_may(vf, portal_region_right(region)))
 		ret = -EPERM;
 	if (!ret) {
 		xa_erase(&client->regions, arg->id);
 		client->nr_regions--;
-		portal_region_remove(region);
+		portal_region_unlink(region);
+		synchronize_srcu(&portal_srcu);
+		portal_region_off_bus(region);
+		synchronize_srcu(&portal_srcu);
+		portal_region_free(region);
 	}
 	mutex_unlock(&client->lock);
 	return ret;

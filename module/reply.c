@@ -17,15 +17,16 @@ static int reply_check(const struct portal_reply *reply)
 
 /**
  * portal_replies - do an array of replies
- * @queue: its owner calls
+ * @qf: the owner's file
  * @ureplies: user memory, each copied once
  * @nr: how many
  *
  * Context: process.
  * Return: how many were done, or the error of the first.
  */
-int portal_replies(struct portal_queue *queue, const struct portal_reply __user *ureplies, u32 nr)
+int portal_replies(struct portal_queue_file *qf, const struct portal_reply __user *ureplies, u32 nr)
 {
+	struct portal_queue *queue = qf->queue;
 	struct portal_reply reply;
 	int ret = 0;
 	u32 i;
@@ -37,7 +38,9 @@ int portal_replies(struct portal_queue *queue, const struct portal_reply __user 
 		ret = reply_check(&reply);
 		if (ret)
 			break;
-		ret = portal_call_reply(queue, &reply);
+		ret = portal_call_reply(qf, &reply);
+		if (ret == -ESTALE)
+			break;
 		spin_lock(&queue->lock);
 		if (ret)
 			queue->nr_stale++;	/* it timed out or was cancelled: no error */
@@ -46,7 +49,7 @@ int portal_replies(struct portal_queue *queue, const struct portal_reply __user 
 		spin_unlock(&queue->lock);
 		ret = 0;
 	}
-	return i ?: ret;
+	return ret == -ESTALE ? ret : i ?: ret;
 }
 
 int portal_queue_ioctl_commit(struct portal_queue_file *qf, struct portal_uring_cmd *arg)
@@ -56,9 +59,11 @@ int portal_queue_ioctl_commit(struct portal_queue_file *qf, struct portal_uring_
 	if (arg->nr_replies > PORTAL_MAX_REPLIES)
 		return -EINVAL;
 	ret = portal_queue_check(qf);
+	if (ret == -ENODEV)
+		portal_queue_consumed(qf->queue);	/* a last event may wait for room */
 	if (ret)
 		return ret;
-	ret = portal_replies(qf->queue, u64_to_user_ptr(arg->replies_uptr), arg->nr_replies);
+	ret = portal_replies(qf, u64_to_user_ptr(arg->replies_uptr), arg->nr_replies);
 	portal_queue_consumed(qf->queue);
 	return ret;
 }

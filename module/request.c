@@ -108,16 +108,20 @@ static bool call_make_room(struct portal_vm *vm, struct portal_vcpu *pv, bool ev
  * @rip: where the instruction is, if it has no call id: one in an interrupt
  *	handler that interrupted it is another one
  * @evict: with too many of them, an older one goes
+ * @inplace: the instruction can't restart: wait for a rate limit here
  *
- * Context: the vCPU's thread, in portal_srcu.
+ * Context: the vCPU's thread, in portal_srcu, which may be left.
  * Return: a referenced call, or an ERR_PTR: -ENOMEM, -ENODEV (@t is going),
- * -EAGAIN (too many).
+ * -EBUSY (too many), -EAGAIN (a rate limit: restart, @t may be gone), -ETIME
+ * (held too long by it).
  */
 struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target *t,
-				    const struct portal_request *key, u64 rip, bool evict)
+				    const struct portal_request *key, u64 rip, bool evict,
+				    bool inplace)
 {
 	struct portal_vm *vm = pv->vm;
 	struct portal_call *call, *new;
+	enum portal_step step;
 	int ret;
 
 	spin_lock(&vm->lock);
@@ -128,12 +132,18 @@ struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target
 	if (call)
 		return call;
 
+	do {
+		step = portal_rate_admit(pv, t, true, inplace);
+	} while (step == PORTAL_RESTART && inplace);
+	if (step != PORTAL_RETIRE)
+		return ERR_PTR(step == PORTAL_RESTART ? -EAGAIN : -ETIME);
+
 	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 	if (!new)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&new->ref, 2);	/* tables, caller */
 	new->creator = pv;
-	new->queue = t->queue;
+	new->queue = portal_target_route_of(t, pv)->queue;
 	kref_get(&new->queue->ref);
 	new->target = t;
 	new->rip = rip;
@@ -151,7 +161,7 @@ struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target
 	if (READ_ONCE(t->dead) || READ_ONCE(vm->gone))
 		ret = -ENODEV;
 	else if (!call_make_room(vm, pv, evict))
-		ret = -EAGAIN;
+		ret = -EBUSY;
 	if (ret) {
 		spin_unlock(&vm->lock);
 		portal_queue_put(new->queue);
@@ -162,13 +172,15 @@ struct portal_call *portal_call_get(struct portal_vcpu *pv, struct portal_target
 	hash_add(vm->ids, &new->id_node, new->req.id);
 	list_add_tail(&new->vcpu_node, &pv->calls);
 	pv->nr_calls++;
-	t->stats.calls++;
 	trace_portal_request(&new->req);
-	ret = portal_queue_call(t->queue, new);
+	ret = portal_queue_call(new->queue, new);
 	if (ret)
 		portal_call_finish(new, PORTAL_ACTION_ERROR, 0, PORTAL_EIO);
 	else
 		portal_timeout_arm(vm, new->deadline);
+	atomic64_inc(&t->stats.calls);
+	if (key->kind == PORTAL_KIND_HYPERCALL)
+		atomic64_inc(&t->stats.hits);	/* once, however often it restarts */
 	spin_unlock(&vm->lock);
 	atomic64_inc(&vm->stats.calls);
 	if (key->kind == PORTAL_KIND_HYPERCALL)
@@ -367,18 +379,23 @@ void portal_calls_drop(struct portal_vm *vm)
 
 /**
  * portal_call_reply - what an owner answers
- * @queue: its queue
+ * @qf: its file
  * @reply: checked by the caller
  *
- * Return: 0 or -ENOENT: no such call of this queue, it is over.
+ * Return: 0, -ENOENT: no such call of this queue, it is over; -ESTALE.
  */
-int portal_call_reply(struct portal_queue *queue, const struct portal_reply *reply)
+int portal_call_reply(struct portal_queue_file *qf, const struct portal_reply *reply)
 {
+	struct portal_queue *queue = qf->queue;
 	struct portal_vm *vm = queue->client->vm;
 	struct portal_call *call;
 	int ret = -ENOENT;
 
 	spin_lock(&vm->lock);
+	if (READ_ONCE(queue->epoch) != qf->epoch) {	/* changed under vm->lock only */
+		spin_unlock(&vm->lock);
+		return -ESTALE;
+	}
 	hash_for_each_possible(vm->ids, call, id_node, reply->id) {
 		if (call->req.id != reply->id || call->queue != queue)
 			continue;
@@ -444,8 +461,9 @@ void portal_timeout_work(struct work_struct *work)
 		} else if (call->state == PORTAL_CALL_DONE) {
 			call_unlink(vm, call);	/* must not answer a later access */
 		} else {
+			/* in the table, so its target is there: portal_target_kill() */
+			atomic64_inc(&call->target->stats.timeouts);
 			atomic64_inc(&vm->stats.timeouts);
-			call->target->stats.timeouts++;
 			trace_portal_timeout(call->creator->id, call->req.id);
 			portal_call_finish(call, call->on_timeout, call->timeout_value, PORTAL_ETIME);
 			if (!next || call->deadline < next)

@@ -10,6 +10,7 @@
  */
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
 #include <linux/vmalloc.h>
 #include "portal.h"
 #include "trace.h"
@@ -24,21 +25,26 @@ static_assert(offsetof(struct portal_request, data) == 64);
 
 #define ENTRIES_OFF	PAGE_SIZE
 
-int portal_ring_alloc(struct portal_queue *queue)
+/**
+ * portal_pages_alloc - memory for a ring
+ * @queue: its entries and ring_size are set
+ *
+ * Return: it, with one reference, or NULL.
+ */
+struct portal_pages *portal_pages_alloc(const struct portal_queue *queue)
 {
-	struct portal_ring *ring;
+	struct portal_pages *pages;
 
-	queue->ring_size = ENTRIES_OFF +
-			   PAGE_ALIGN(queue->entries * sizeof(struct portal_request));
-	queue->slots = kvcalloc(queue->entries, sizeof(*queue->slots), GFP_KERNEL_ACCOUNT);
-	ring = portal_shared_alloc(queue->ring_size);
-	if (!ring || !queue->slots) {
-		vfree(ring);
-		kvfree(queue->slots);
-		return -ENOMEM;
+	pages = kzalloc(sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	if (!pages)
+		return NULL;
+	pages->ring = portal_shared_alloc(queue->ring_size);
+	if (!pages->ring) {
+		kfree(pages);
+		return NULL;
 	}
-	queue->ring = ring;
-	return 0;
+	refcount_set(&pages->ref, 1);
+	return pages;
 }
 
 /**
@@ -65,26 +71,49 @@ void portal_ring_header(struct portal_queue *queue)
 	WRITE_ONCE(ring->head, (u32)queue->head);
 }
 
-void portal_ring_free(struct portal_queue *queue)
-{
-	vfree(queue->ring);
-	kvfree(queue->slots);
-}
-
 static struct portal_slot *slot_at(const struct portal_queue *queue, u64 pos)
 {
 	return &queue->slots[pos & (queue->entries - 1)];
 }
 
-static struct portal_request *entry(const struct portal_queue *queue, u64 pos)
+/* Context: process. What is mapped stays until it is unmapped. */
+void portal_pages_put(struct portal_pages *pages)
 {
-	return (void *)queue->ring + ENTRIES_OFF +
+	if (!refcount_dec_and_test(&pages->ref))
+		return;
+	vfree(pages->ring);
+	kfree(pages);
+}
+
+struct portal_request *portal_ring_entry(const struct portal_queue *queue,
+					 struct portal_ring *ring, u64 pos)
+{
+	return (void *)ring + ENTRIES_OFF +
 	       (pos & (queue->entries - 1)) * sizeof(struct portal_request);
 }
 
-const struct portal_request *portal_ring_entry(const struct portal_queue *queue, u64 pos)
+/**
+ * portal_ring_move - go on in other pages, out of the earlier owner's sight
+ * @queue: its lock held
+ * @pages: new ones; the queue's reference to the old ones becomes the caller's
+ *
+ * Then portal_ring_header().
+ */
+void portal_ring_move(struct portal_queue *queue, struct portal_pages *pages)
 {
-	return entry(queue, pos);
+	struct portal_ring *ring = pages->ring;
+	u64 pos;
+
+	lockdep_assert_held(&queue->lock);
+	for (pos = queue->head; pos < queue->tail; pos++)
+		*portal_ring_entry(queue, ring, pos) = *portal_ring_entry(queue, queue->ring, pos);
+	queue->pages = pages;
+	queue->ring = ring;
+}
+
+size_t portal_ring_bytes(u32 entries)
+{
+	return ENTRIES_OFF + PAGE_ALIGN(entries * sizeof(struct portal_request));
 }
 
 bool portal_ring_full(const struct portal_queue *queue)
@@ -101,7 +130,7 @@ bool portal_ring_full(const struct portal_queue *queue)
 void portal_ring_write(struct portal_queue *queue, const struct portal_request *req,
 		       struct portal_call *call)
 {
-	struct portal_request *e = entry(queue, queue->tail);
+	struct portal_request *e = portal_ring_entry(queue, queue->ring, queue->tail);
 	struct portal_slot *slot = slot_at(queue, queue->tail);
 
 	lockdep_assert_held(&queue->lock);

@@ -36,23 +36,41 @@ struct portal_stats {
 	atomic64_t dropped;
 	atomic64_t shadow_reads;
 	atomic64_t wakeups;
+	atomic64_t filtered;
+	atomic64_t merged;
+	atomic64_t held;
+	atomic64_t limited;
 };
 
 /**
  * struct portal_target_stats - what came to a hook or region
+ * @hits: hypercalls, or accesses
+ * @filtered: of those, what a filter passed, answered or ignored
+ * @passed: of those, passed
+ * @ignored: of those, ignored
+ * @calls: requests that a vCPU waited for
  * @posted: requests that nobody waits for
- * @dropped: of those, given up
+ * @merged: of those, merged into an earlier one
+ * @held: requests that waited for a rate limit
+ * @limited: and those that it refused
+ * @timeouts: calls and waits that ended by their time-out
+ * @dropped: posted requests that were given up
  * @shadow_reads: reads that the kernel answered
- * @calls: requests that a vCPU waited for; this and below under portal_vm.lock
- * @timeouts: of those, nobody answered in time
- * @latency: from the access to its answer
+ * @latency: of calls, from the access to its answer; under portal_vm.lock
  */
 struct portal_target_stats {
+	atomic64_t hits;
+	atomic64_t filtered;
+	atomic64_t passed;
+	atomic64_t ignored;
+	atomic64_t calls;
 	atomic64_t posted;
+	atomic64_t merged;
+	atomic64_t held;
+	atomic64_t limited;
+	atomic64_t timeouts;
 	atomic64_t dropped;
 	atomic64_t shadow_reads;
-	u64 calls;
-	u64 timeouts;
 	struct portal_hist latency;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * uring_cmd.c - FETCH and COMMIT_AND_FETCH
+ * uring_cmd.c - FETCH, COMMIT_AND_FETCH and CANCEL
  *
  * One command may be parked per queue; a request, the death of the queue, a
  * new owner or a cancellation takes it out of queue->cmd under queue->lock,
@@ -92,8 +92,8 @@ static int fetch(struct portal_queue_file *qf, struct io_uring_cmd *cmd, u32 see
 		goto out_unlock;
 	}
 	ret = -ENODEV;
-	if (queue->dead)
-		goto out_unlock;
+	if (queue->dead && !portal_life_pending(queue))
+		goto out_unlock;	/* else the owner has to consume something first */
 	ret = -EBUSY;
 	if (queue->cmd)
 		goto out_unlock;
@@ -137,6 +137,34 @@ static int cancel(struct portal_queue *queue, struct io_uring_cmd *cmd, unsigned
 }
 #endif
 
+/**
+ * portal_queue_ioctl_cancel - end the parked command of this queue
+ * @qf: the owner's file
+ * @arg: the argument
+ *
+ * Return: 0, -ENOENT (none), -ESTALE, -ENODEV.
+ */
+int portal_queue_ioctl_cancel(struct portal_queue_file *qf, struct portal_queue_cancel *arg)
+{
+	struct portal_queue *queue = qf->queue;
+	int ret;
+
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	ret = portal_queue_check(qf);
+	if (ret)
+		return ret;
+	spin_lock(&queue->lock);
+	if (queue->epoch != qf->epoch)
+		ret = -ESTALE;
+	else if (!queue->cmd)
+		ret = -ENOENT;
+	else
+		portal_uring_complete(queue, -ECANCELED);
+	spin_unlock(&queue->lock);
+	return ret;
+}
+
 int portal_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct portal_queue_file *qf = cmd->file->private_data;
@@ -167,6 +195,10 @@ int portal_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		if (ret >= 0 && ret < arg.nr_replies)
 			return -EINVAL;
 		break;
+	case PORTAL_URING_CANCEL:
+		if (arg.replies_uptr || arg.nr_replies || arg.seen)
+			return -EINVAL;
+		return portal_queue_ioctl_cancel(qf, &(struct portal_queue_cancel){ });
 	default:
 		return -ENOTTY;
 	}

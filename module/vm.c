@@ -72,15 +72,34 @@ static bool vm_unhash(struct portal_vm *vm)
 	return true;
 }
 
-/* A VMM may close a VM and live on: nobody tells, so look. */
+/* A VMM may close a VM and live on, or add a vCPU: nobody tells, so look. */
 static void poll_work(struct work_struct *work)
 {
 	struct portal_vm *vm = container_of(to_delayed_work(work), struct portal_vm, poll_work);
 
-	if (vm->ops->closed && vm->ops->closed(vm))
-		portal_vm_mark_gone(vm);
-	else
-		queue_delayed_work(portal_wq, &vm->poll_work, HZ);
+	if (vm->ops->closed && vm->ops->closed(vm)) {
+		portal_vm_mark_gone(vm, PORTAL_GONE_CLOSED);
+		return;
+	}
+	portal_life_poll(vm);
+	queue_delayed_work(portal_wq, &vm->poll_work, HZ);
+}
+
+/* A client that is not shut down yet, referenced; NULL: none. */
+static struct portal_client *client_alive(struct portal_vm *vm)
+{
+	struct portal_client *client;
+
+	mutex_lock(&portal_vms_mutex);
+	list_for_each_entry(client, &vm->clients, node)
+		if (!READ_ONCE(client->dead)) {
+			kref_get(&client->ref);
+			goto out_unlock;
+		}
+	client = NULL;
+out_unlock:
+	mutex_unlock(&portal_vms_mutex);
+	return client;
 }
 
 static void gone_work(struct work_struct *work)
@@ -89,9 +108,12 @@ static void gone_work(struct work_struct *work)
 	struct portal_client *client;
 	bool last;
 
-	mutex_lock(&portal_vms_mutex);
-	list_for_each_entry(client, &vm->clients, node)
+	/* it waits for vCPUs: other VMs must not wait for that */
+	while ((client = client_alive(vm))) {
 		portal_client_shutdown(client);
+		portal_client_put(client);
+	}
+	mutex_lock(&portal_vms_mutex);
 	last = vm_unhash(vm);
 	mutex_unlock(&portal_vms_mutex);
 	if (last)
@@ -167,11 +189,13 @@ void portal_vm_exit(struct portal_vm *vm)
 /**
  * portal_vm_mark_gone - the VMM died or closed the VM
  * @vm: the VM
+ * @reason: enum portal_gone
  *
  * Context: any that may schedule work; the rest happens there. Safe to repeat.
  */
-void portal_vm_mark_gone(struct portal_vm *vm)
+void portal_vm_mark_gone(struct portal_vm *vm, u32 reason)
 {
+	cmpxchg(&vm->gone_reason, 0, reason);
 	if (xchg(&vm->gone, true) || !kref_get_unless_zero(&vm->ref))
 		return;
 	if (!queue_work(portal_wq, &vm->gone_work))
@@ -180,7 +204,7 @@ void portal_vm_mark_gone(struct portal_vm *vm)
 
 static void mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
-	portal_vm_mark_gone(container_of(mn, struct portal_vm, mn));
+	portal_vm_mark_gone(container_of(mn, struct portal_vm, mn), PORTAL_GONE_EXITED);
 }
 
 static const struct mmu_notifier_ops mm_ops = {
@@ -188,29 +212,28 @@ static const struct mmu_notifier_ops mm_ops = {
 };
 
 /**
- * portal_vm_create - a VM with one reference, in the table
+ * portal_vm_alloc - a VM with one reference, not in the table
  * @key: what portal_vm_find() goes by
  * @mm: of the VMM, alive
  * @ops: KVM or the mock
  *
- * Context: process, portal_vms_mutex held.
- * Return: the VM or an ERR_PTR: -ENOMEM, -ENOSPC.
+ * Context: process, no lock held: it takes the VMM's mmap_lock, which a VMM may
+ * hold for as long as it likes.
+ * Return: the VM or an ERR_PTR: -ENOMEM.
  */
-struct portal_vm *portal_vm_create(void *key, struct mm_struct *mm,
-				   const struct portal_vm_ops *ops)
+struct portal_vm *portal_vm_alloc(void *key, struct mm_struct *mm,
+				  const struct portal_vm_ops *ops)
 {
 	struct portal_vm *vm;
 	int ret;
 
-	lockdep_assert_held(&portal_vms_mutex);
-	if (nr_vms >= PORTAL_MAX_VMS)
-		return ERR_PTR(-ENOSPC);
 	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
 	vm->key = key;
 	vm->ops = ops;
 	vm->mm = mm;
+	vm->unhashed = true;
 	kref_init(&vm->ref);
 	INIT_WORK(&vm->gone_work, gone_work);
 	INIT_DELAYED_WORK(&vm->poll_work, poll_work);
@@ -229,6 +252,7 @@ struct portal_vm *portal_vm_create(void *key, struct mm_struct *mm,
 	mutex_lock(&vm->hooks_lock);
 	portal_vm_bounds(vm);
 	mutex_unlock(&vm->hooks_lock);
+	vm->nr_vcpus = ops->nr_vcpus(vm);
 
 	vm->mn.ops = &mm_ops;
 	ret = mmu_notifier_register(&vm->mn, mm);
@@ -237,12 +261,39 @@ struct portal_vm *portal_vm_create(void *key, struct mm_struct *mm,
 		return ERR_PTR(ret);
 	}
 	mmgrab(mm);
-	hlist_add_head_rcu(&vm->node, portal_vm_bucket(key));
+	return vm;
+}
+
+/**
+ * portal_vm_unalloc - undo portal_vm_alloc() of a VM that was not added
+ * @vm: the VM
+ */
+void portal_vm_unalloc(struct portal_vm *vm)
+{
+	vm->gone = true;	/* unregistering calls ->release */
+	mmu_notifier_unregister(&vm->mn, vm->mm);
+	portal_vm_put(vm);
+}
+
+/**
+ * portal_vm_add - put a VM into the table
+ * @vm: from portal_vm_alloc(); its mm has been alive since
+ *
+ * Context: process, portal_vms_mutex held.
+ * Return: 0 or -ENOSPC.
+ */
+int portal_vm_add(struct portal_vm *vm)
+{
+	lockdep_assert_held(&portal_vms_mutex);
+	if (nr_vms >= PORTAL_MAX_VMS)
+		return -ENOSPC;
+	vm->unhashed = false;
+	hlist_add_head_rcu(&vm->node, portal_vm_bucket(vm->key));
 	WRITE_ONCE(nr_vms, nr_vms + 1);
 	vm->id = ++last_id;
 	portal_debugfs_vm(vm);
 	queue_delayed_work(portal_wq, &vm->poll_work, HZ);
-	return vm;
+	return 0;
 }
 
 static void vm_free(struct kref *ref)
@@ -318,7 +369,6 @@ void portal_vm_bounds(struct portal_vm *vm)
 struct portal_vcpu *portal_vcpu_get(struct portal_vm *vm, u32 id, void *arch)
 {
 	struct portal_vcpu *pv = xa_load(&vm->vcpus, id);
-	struct portal_client *client;
 	int ret;
 
 	if (likely(pv))
@@ -336,8 +386,7 @@ struct portal_vcpu *portal_vcpu_get(struct portal_vm *vm, u32 id, void *arch)
 		kfree(pv);
 		return ret == -EBUSY ? xa_load(&vm->vcpus, id) : NULL;
 	}
-	list_for_each_entry_srcu(client, &vm->clients, node, srcu_read_lock_held(&portal_srcu))
-		portal_queue_lifecycle(client, PORTAL_LIFE_VCPU, id, 0);
+	portal_life_vcpu(vm, id);
 	return pv;
 }
 

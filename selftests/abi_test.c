@@ -26,6 +26,9 @@ TEST(command_numbers_are_frozen)
 	EXPECT_EQ(0xbd16, PORTAL_QUEUE_CREATE);
 	EXPECT_EQ(0xbd17, PORTAL_QUEUE_OPEN);
 	EXPECT_EQ(0xbd18, PORTAL_QUEUE_DEL);
+	EXPECT_EQ(0xbd19, PORTAL_HOOK_INFO);
+	EXPECT_EQ(0xbd1a, PORTAL_REGION_INFO);
+	EXPECT_EQ(0xbd1b, PORTAL_RATE_SET);
 	EXPECT_EQ(0xbd20, PORTAL_MEM_LIST);
 	EXPECT_EQ(0xbd21, PORTAL_MEM_RW);
 	EXPECT_EQ(0xbd22, PORTAL_MEM_MAP);
@@ -35,6 +38,8 @@ TEST(command_numbers_are_frozen)
 	EXPECT_EQ(0xbd2a, PORTAL_IRQ_MSI);
 	EXPECT_EQ(0xbd30, PORTAL_QUEUE_INFO);
 	EXPECT_EQ(0xbd31, PORTAL_QUEUE_COMMIT);
+	EXPECT_EQ(0xbd32, PORTAL_QUEUE_CANCEL);
+	EXPECT_EQ(0xc010bd82, PORTAL_URING_CANCEL);
 	EXPECT_EQ(0xc010bd80, PORTAL_URING_FETCH);
 	EXPECT_EQ(0xc010bd81, PORTAL_URING_COMMIT_AND_FETCH);
 	EXPECT_EQ(0x504f5254, PORTAL_HC_BASE);
@@ -52,40 +57,46 @@ FIXTURE_VARIANT(length)
 	enum { DEV, VM, QUEUE_FD } on;
 	unsigned long cmd;
 	__u32 size;
+	__u32 first;		/* size of the first version, 0: this is it */
 	int valid;		/* what a valid argument of zeros gives */
-	/* a valid argument; [0] is set to its size, and is here its first, if it has grown */
-	__u32 words[24];
+	__u32 words[48];	/* a valid argument; [0] is set to its size */
 };
 
 #define LENGTH(_name, _on, _cmd, _struct, _valid, ...)			\
+	GREW(_name, _on, _cmd, _struct, 0, _valid, __VA_ARGS__)
+#define GREW(_name, _on, _cmd, _struct, _first, _valid, ...)		\
 FIXTURE_VARIANT_ADD(length, _name) {					\
-	.on = _on, .cmd = _cmd, .size = sizeof(struct _struct),		\
+	.on = _on, .cmd = _cmd, .size = sizeof(struct _struct), .first = _first, \
 	.valid = _valid, .words = { __VA_ARGS__ } }
 
 LENGTH(get_info, DEV, PORTAL_GET_INFO, portal_info, 0);
 LENGTH(vm_attach, DEV, PORTAL_VM_ATTACH, portal_vm_attach, -EBADF, [2] = -1, [3] = 1);
-LENGTH(vm_info, VM, PORTAL_VM_INFO, portal_vm_info, 0, [0] = 112);
+GREW(vm_info, VM, PORTAL_VM_INFO, portal_vm_info, 112, 0);
 LENGTH(vm_dup, VM, PORTAL_VM_DUP, portal_vm_dup, 0, [2] = 1);
-LENGTH(hook_add, VM, PORTAL_HOOK_ADD, portal_hook_add, -ENOENT,
+GREW(hook_add, VM, PORTAL_HOOK_ADD, portal_hook_add, 80, -ENOENT,
        [1] = PORTAL_HOOK_F_RAW, [2] = PORTAL_KIND_HYPERCALL, [3] = 9999, [4] = 100, [6] = 100);
 LENGTH(hook_del, VM, PORTAL_HOOK_DEL, portal_id, -ENOENT, [2] = 9999);
-LENGTH(region_add, VM, PORTAL_REGION_ADD, portal_region_add, -ENOENT,
+GREW(region_add, VM, PORTAL_REGION_ADD, portal_region_add, 96, -ENOENT,
        [3] = 9999, [4] = MOCK_MMIO, [6] = 16);
 LENGTH(region_del, VM, PORTAL_REGION_DEL, portal_id, -ENOENT, [2] = 9999);
+LENGTH(hook_info, VM, PORTAL_HOOK_INFO, portal_target_info, -ENOENT, [2] = 9999);
+LENGTH(region_info, VM, PORTAL_REGION_INFO, portal_target_info, -ENOENT, [2] = 9999);
+LENGTH(rate_set, VM, PORTAL_RATE_SET, portal_rate_set, 0);
 LENGTH(queue_create, VM, PORTAL_QUEUE_CREATE, portal_queue_create, 0, [2] = 4);
 LENGTH(queue_open, VM, PORTAL_QUEUE_OPEN, portal_queue_open, -ENOENT, [2] = 9999);
 LENGTH(queue_del, VM, PORTAL_QUEUE_DEL, portal_id, -ENOENT, [2] = 9999);
 LENGTH(mem_list, VM, PORTAL_MEM_LIST, portal_mem_list, 0);
-LENGTH(mem_rw, VM, PORTAL_MEM_RW, portal_mem_rw, -EFAULT, [0] = 32, [2] = 8, [4] = 1);
+GREW(mem_rw, VM, PORTAL_MEM_RW, portal_mem_rw, 32, -EFAULT, [2] = 8, [4] = 1);
 LENGTH(mem_map, VM, PORTAL_MEM_MAP, portal_mem_map, -ENOENT,
        [2] = 0x70000000, [4] = 0x1000);
 LENGTH(mem_unmap, VM, PORTAL_MEM_UNMAP, portal_id, -ENOENT, [2] = 9999);
-LENGTH(irq_bind, VM, PORTAL_IRQ_BIND, portal_irq_bind, -EOPNOTSUPP,
-       [0] = 24, [2] = 5, [3] = -1, [4] = -1);
-LENGTH(irq_unbind, VM, PORTAL_IRQ_UNBIND, portal_irq_bind, -EOPNOTSUPP,
-       [0] = 24, [2] = 5, [3] = -1, [4] = -1);
+GREW(irq_bind, VM, PORTAL_IRQ_BIND, portal_irq_bind, 24, -EOPNOTSUPP,
+       [2] = 5, [3] = -1, [4] = -1);
+GREW(irq_unbind, VM, PORTAL_IRQ_UNBIND, portal_irq_bind, 24, -EOPNOTSUPP,
+       [2] = 5, [3] = -1, [4] = -1);
 LENGTH(irq_msi, VM, PORTAL_IRQ_MSI, portal_irq_msi, -EOPNOTSUPP, [2] = 0xfee00000);
 LENGTH(queue_info, QUEUE_FD, PORTAL_QUEUE_INFO, portal_queue_info, 0);
+LENGTH(queue_cancel, QUEUE_FD, PORTAL_QUEUE_CANCEL, portal_queue_cancel, -ENOENT);
 
 FIXTURE_SETUP(length)
 {
@@ -105,8 +116,8 @@ static int call(FIXTURE_DATA(length) *self, const FIXTURE_VARIANT(length) *varia
 {
 	int fd = variant->on == DEV ? self->m.dev : variant->on == VM ? self->m.vm : self->q.fd;
 	union {
-		__u32 words[40];
-		__u8 bytes[160];
+		__u32 words[48];
+		__u8 bytes[192];
 	} arg = { 0 };
 	int ret;
 
@@ -129,14 +140,21 @@ TEST_F(length, exact_size_is_taken_and_nothing_behind_it_is_touched)
 	EXPECT_EQ(0xa5, after);
 }
 
-TEST_F(length, below_the_first_version_is_einval)
+TEST_F(length, first_version_is_taken_for_ever)
 {
-	__u32 first = variant->words[0] ?: variant->size;
+	__u32 first = variant->first ?: variant->size;
 	__u8 after;
 
+	/* what it does not tell is 0, and nothing behind it is touched */
 	EXPECT_EQ(variant->valid, call(self, variant, first, 0xa5, &after));
 	EXPECT_EQ(0xa5, after);
-	EXPECT_EQ(-EINVAL, call(self, variant, first - 1, 0, &after));
+}
+
+TEST_F(length, below_the_first_version_is_einval)
+{
+	__u8 after;
+
+	EXPECT_EQ(-EINVAL, call(self, variant, (variant->first ?: variant->size) - 1, 0, &after));
 	EXPECT_EQ(-EINVAL, call(self, variant, 4, 0, &after));
 	EXPECT_EQ(-EINVAL, call(self, variant, 0, 0, &after));
 }

@@ -11,7 +11,7 @@ cd "$top" || exit 1
 build=${O:-build}
 logs=$build/check
 kernels=${PORTAL_KERNELS:-6.1 6.12}
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 again=()
 mkdir -p "$logs"
 
 title()
@@ -68,23 +68,42 @@ suite()
 	fi
 }
 
-# e2e KERNEL: a guest of a guest under emulation dies or falls silent now and
-# then (selftests/rig/README.md): cases that fail get a second try in a fresh
-# rig, and are named when that is what they needed.
-e2e()
+# failed_in LOG: the names of its failed programs or cases, a line each
+failed_in()
 {
-	local k=$1 before=$failed names
+	sed -n 's/^not ok [0-9]* \(- \)\{0,1\}\([^#]*[^# ]\) *\(#.*\)*$/\2/p' "$1"
+}
 
-	suite "e2e on $k" selftests/rig/boot.sh --kernel "$k" --timeout 900 \
-		--log "$logs/console-e2e-$k.log" -- selftests/e2e/e2e.sh
+# rigged NAME KERNEL LIMIT [--one-thread] COMMAND...: a suite in a rig of its own.
+# A guest of a guest under emulation dies or falls silent now and then, its host
+# more rarely (selftests/rig/README.md): what failed gets a second try in a fresh
+# rig, and is named when that is what it needed.
+rigged()
+{
+	local name=$1 k=$2 limit=$3 before=$failed names boot log
+
+	shift 3
+	boot=(selftests/rig/boot.sh --kernel "$k" --timeout "$limit")
+	if [ "$1" = --one-thread ]; then
+		boot+=("$1")
+		shift
+	fi
+	log=${name//[^a-z0-9.]/-}
+	suite "$name" "${boot[@]}" --log "$logs/console-$log.log" -- "$@"
 	[ "$failed" != "$before" ] || return
-	names=$(sed -n 's/^not ok [0-9]* - \([^#]*[^# ]\) *\(#.*\)*$/\1/p' "$logs/e2e-on-$k.log" |
-		paste -sd'|')
-	[ -n "$names" ] || return
+	mapfile -t names < <(failed_in "$logs/$log.log")
+	case $* in
+	*/e2e.sh)
+		[ ${#names[@]} = 0 ] || set -- "$@" "$(IFS="|"; echo "${names[*]}")"
+		;;
+	*/run.sh*)
+		set -- "$@" "${names[@]}"
+		;;
+	esac
+	again+=("$name: ${names[*]:-no result}")
+	echo "second try: ${names[*]:-all of it}"
 	failed=$before
-	echo "second try: $names"
-	suite "e2e on $k, second try" selftests/rig/boot.sh --kernel "$k" --timeout 600 \
-		--log "$logs/console-e2e-again-$k.log" -- selftests/e2e/e2e.sh "$names"
+	suite "$name, second try" "${boot[@]}" --log "$logs/console-$log-again.log" -- "$@"
 }
 
 release_of()
@@ -173,17 +192,14 @@ kernel()
 			make -s module KVER=$release PORTAL_MOCK=y &&
 			make -s test-modules KVER=$release && make -s guest KVER=$release" || return
 		title "kernel $release: mock and real guests"
-		suite "selftests on $k" selftests/rig/boot.sh --kernel "$k" --timeout 1500 \
-			--log "$logs/console-$k.log" -- \
+		rigged "selftests on $k" "$k" 900 \
 			env "PORTAL_FUZZ_SECONDS=${PORTAL_FUZZ_SECONDS:-40}" \
 			"PORTAL_DEATH_CYCLES=${PORTAL_DEATH_CYCLES:-100}" selftests/run.sh all
-		suite "patched text on $k" selftests/rig/boot.sh --kernel "$k" --one-thread \
-			--timeout 900 --log "$logs/console-patch-$k.log" -- selftests/run.sh patch
+		rigged "patched text on $k" "$k" 900 --one-thread selftests/run.sh patch
 		title "kernel $release: unmodified QEMU"
 		one "guest for $release" selftests/e2e/prepare.sh "$k" || continue
-		e2e "$k"
-		suite "systemd on $k" selftests/rig/boot.sh --kernel "$k" --timeout 600 \
-			--log "$logs/console-systemd-$k.log" -- selftests/e2e/systemd.sh
+		rigged "e2e on $k" "$k" 900 selftests/e2e/e2e.sh
+		rigged "systemd on $k" "$k" 400 selftests/e2e/systemd.sh
 	done
 }
 
@@ -265,6 +281,7 @@ for part; do
 	esac
 done
 echo
+[ ${#again[@]} = 0 ] || printf 'needed a second try: %s\n' "${again[@]}"
 echo "took $SECONDS s; logs in $logs"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

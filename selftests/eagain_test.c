@@ -74,6 +74,36 @@ TEST_F(eagain, is_answered_after_a_bounded_wait_and_the_call_goes_on)
 	EXPECT_EQ(2, portal_vm_info(self->vm).out_calls);
 }
 
+TEST_F(eagain, rate_limit_holds_and_is_not_told_as_too_many)
+{
+	struct portal_rate_set rate = { .size = sizeof(rate), .rate = 10, .burst = 1 };
+	struct portal_mock_access a = mock_hc(SERVICE, 1, 5);
+	__u64 start;
+
+	ASSERT_LT(0, hook(self, 0));
+	ASSERT_LT(0, hello(self, PORTAL_GUEST_F_EAGAIN));
+	ASSERT_EQ(0, portal_ioctl(self->vm, PORTAL_RATE_SET, &rate));
+	start = now_ns();
+	ASSERT_EQ(0, mock_run(self->vm, &a));
+	EXPECT_EQ(-PORTAL_EAGAIN, (__s64)a.out_value);
+	/* held until it is let in; only then it is a call, and waits for an answer */
+	a = mock_hc(SERVICE, 2, 5);
+	ASSERT_EQ(0, mock_run(self->vm, &a));
+	EXPECT_EQ(-PORTAL_EAGAIN, (__s64)a.out_value);
+	EXPECT_LE(100 * NSEC_PER_MSEC - EARLY_NS, now_ns() - start);
+	EXPECT_EQ(2, portal_vm_info(self->vm).out_calls);
+	EXPECT_EQ(1, portal_vm_info(self->vm).out_held);
+	EXPECT_EQ(0, portal_vm_info(self->vm).out_limited);
+	/* who has a call already is not held again */
+	rate.rate = 1;
+	ASSERT_EQ(0, portal_ioctl(self->vm, PORTAL_RATE_SET, &rate));
+	start = now_ns();
+	ASSERT_EQ(0, mock_run(self->vm, &a));
+	ASSERT_EQ(0, mock_run(self->vm, &a));
+	EXPECT_GT(NSEC_PER_SEC / 2, now_ns() - start);
+	EXPECT_EQ(2, queue_ready(&self->q));
+}
+
 TEST_F(eagain, answer_in_time_is_given_at_once)
 {
 	struct portal_request req;

@@ -145,6 +145,59 @@ static int call_hook_add(struct world *w)
 	return ret < 0 ? ret : 0;
 }
 
+/* All that can be allocated for a target: filters, slots to merge in, a set of queues. */
+#define RICH(_filter, _queues)						\
+	.policy = PORTAL_POLICY_COALESCE, .filters_uptr = (uintptr_t)&(_filter),	\
+	.nr_filters = 1, .queues_uptr = (uintptr_t)(_queues), .nr_queues = 2
+
+static int call_hook_add_rich(struct world *w)
+{
+	struct portal_filter filter = { .action = PORTAL_FILTER_IGNORE };
+	__u32 queues[2] = { w->q.id, w->q.id };
+	int ret = hook_add(w->vm, (struct portal_hook_add)
+			   HOOK(0, HC_NEW, HC_NEW, RICH(filter, queues),
+				.flags = PORTAL_HOOK_F_RAW | PORTAL_HOOK_F_POSTED));
+
+	return ret < 0 ? ret : 0;
+}
+
+static int call_region_add_rich(struct world *w)
+{
+	struct portal_filter filter = { .action = PORTAL_FILTER_PASS };
+	__u32 queues[2] = { w->q.id, w->q.id };
+	int ret = region_add(w->vm, (struct portal_region_add)
+			     REGION(0, MOCK_MMIO + 0x1000, 64, NULL, 0,
+				    RICH(filter, queues)));
+
+	return ret < 0 ? ret : 0;
+}
+
+static int info_of(struct world *w, unsigned long cmd, __u32 id)
+{
+	__u64 hits[1];
+	struct portal_target_info arg = { .size = sizeof(arg), .id = id, .nr_filters = 1,
+					  .hits_uptr = (uintptr_t)hits };
+
+	return portal_ioctl(w->vm, cmd, &arg);
+}
+
+static int call_hook_info(struct world *w)
+{
+	return info_of(w, PORTAL_HOOK_INFO, w->hook);
+}
+
+static int call_region_info(struct world *w)
+{
+	return info_of(w, PORTAL_REGION_INFO, w->region);
+}
+
+static int call_rate_set(struct world *w)
+{
+	struct portal_rate_set arg = { .size = sizeof(arg), .rate = 1000000, .burst = 1000 };
+
+	return portal_ioctl(w->vm, PORTAL_RATE_SET, &arg);
+}
+
 static int call_hook_del(struct world *w)
 {
 	return portal_id(w->vm, PORTAL_HOOK_DEL, w->hook);
@@ -174,6 +227,21 @@ static int call_queue_create(struct world *w)
 	struct portal_queue_create arg = QUEUE(64);
 
 	return gives_fd(w, portal_ioctl(w->vm, PORTAL_QUEUE_CREATE, &arg) ?: arg.out_fd);
+}
+
+static int call_queue_create_life(struct world *w)
+{
+	struct portal_queue_create arg = QUEUE(64, .flags = PORTAL_QUEUE_F_LIFECYCLE);
+
+	return gives_fd(w, portal_ioctl(w->vm, PORTAL_QUEUE_CREATE, &arg) ?: arg.out_fd);
+}
+
+static int call_handover(struct world *w)
+{
+	struct portal_queue_open arg = { .size = sizeof(arg), .queue_id = w->q.id,
+					 .flags = PORTAL_QUEUE_OPEN_F_HANDOVER };
+
+	return gives_fd(w, portal_ioctl(w->vm, PORTAL_QUEUE_OPEN, &arg) ?: arg.out_fd);
 }
 
 static int call_queue_open(struct world *w)
@@ -315,6 +383,11 @@ static int call_mmap_shadow(struct world *w)
 	return map(w, w->vm, w->shadow_off);
 }
 
+static int call_mmap_shadow_of_queue(struct world *w)
+{
+	return map(w, w->q.fd, w->shadow_off);
+}
+
 static int call_mmap_window(struct world *w)
 {
 	return map(w, w->vm, w->window_off);
@@ -346,6 +419,27 @@ static int uring(struct world *w, __u32 op, __u32 nr)
 static int call_fetch(struct world *w)
 {
 	return uring(w, PORTAL_URING_FETCH, 0);
+}
+
+/* A FETCH that parks, as nothing is left to read. */
+static int prepare_cancel(struct world *w)
+{
+	struct portal_uring_cmd cmd = { .seen = w->q.ring->tail };
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&w->uring);
+
+	if (!sqe)
+		return -EAGAIN;
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, w->q.fd, NULL, 0, 0);
+	sqe->cmd_op = PORTAL_URING_FETCH;
+	memcpy(sqe->cmd, &cmd, sizeof(cmd));
+	return io_uring_submit(&w->uring) == 1 ? 0 : -EIO;
+}
+
+static int call_cancel(struct world *w)
+{
+	struct portal_queue_cancel arg = { .size = sizeof(arg) };
+
+	return portal_ioctl(w->q.fd, PORTAL_QUEUE_CANCEL, &arg);
 }
 
 static int call_commit_and_fetch(struct world *w)
@@ -390,14 +484,17 @@ static int call_poll(struct world *w)
 
 static const struct call calls[] = {
 	CALL(get_info), CALL(mock_vm), CALL(attach), CALL(vm_info), CALL(dup),
-	CALL(hook_add), CALL(hook_del), CALL(region_add), CALL(region_del),
-	CALL(queue_create), CALL(queue_open),
+	CALL(hook_add), CALL(hook_add_rich), CALL(hook_info), CALL(hook_del),
+	CALL(region_add), CALL(region_add_rich), CALL(region_info), CALL(region_del),
+	CALL(rate_set), CALL(queue_create), CALL(queue_create_life),
+	CALL(queue_open), CALL(handover),
 	CALL(queue_del, .prepare = prepare_queue_del),
 	CALL(mem_list), CALL(mem_rw), CALL(mem_map), CALL(mem_unmap),
 	CALL(irq_bind, .prepare = prepare_irq_bind),
 	CALL(irq_unbind, .prepare = prepare_irq_unbind),
 	CALL(queue_info), CALL(commit), CALL(read), CALL(write), CALL(poll),
-	CALL(mmap_ring), CALL(mmap_shadow), CALL(mmap_window),
+	CALL(mmap_ring), CALL(mmap_shadow), CALL(mmap_shadow_of_queue), CALL(mmap_window),
+	CALL(cancel, .prepare = prepare_cancel, .always_anew = true),
 	CALL(fetch, .always_anew = true, .uring = true),
 	CALL(commit_and_fetch, .always_anew = true, .uring = true),
 	CALL(hypercall, .always_anew = true), CALL(posted, .always_anew = true),

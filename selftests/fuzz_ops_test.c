@@ -168,6 +168,10 @@ static __u64 member_value(struct thread *t, const struct fuzz_member *m)
 		return (uintptr_t)ram;
 	case K_BUF:
 		return (uintptr_t)any_buffer(t, 4096);
+	case K_ARRAY_SELDOM:
+		if (!rnd_once(r, 8))
+			return 0;
+		/* fall through */
 	case K_ARRAY:
 		if (rnd_once(r, 16))
 			return (uintptr_t)any_buffer(t, 4096);
@@ -365,7 +369,7 @@ static void do_uring(struct thread *t)
 			io_uring_prep_rw(IORING_OP_URING_CMD, sqe, slot_of(t, FD_QUEUE)->fd, NULL,
 					 0, 0);
 			sqe->cmd_op = rnd_once(&t->rnd, 32) ? rnd64(&t->rnd) :
-							      fuzz_uring[rnd(&t->rnd, 2)];
+							      fuzz_uring[rnd(&t->rnd, 3)];
 			memcpy(sqe->cmd, &cmd, sizeof(cmd));
 			sqe->user_data = rnd(&t->rnd, 4);
 			if (rnd_once(&t->rnd, 8))

@@ -39,6 +39,7 @@ enum fuzz_kind {
 	K_BUF,		/* pointer to memory of any kind */
 	K_RAM,		/* pointer to the guest's RAM */
 	K_ARRAY,	/* pointer to an array; arg: its row in fuzz_arrays */
+	K_ARRAY_SELDOM,	/* NULL, but sometimes K_ARRAY */
 	K_ANY,
 };
 
@@ -56,7 +57,7 @@ struct fuzz_struct {
 	__u8 on;	/* enum fuzz_fd */
 	__u8 gives;	/* enum fuzz_fd in the member at @out */
 	__u16 out;
-	struct fuzz_member members[16];
+	struct fuzz_member members[20];
 };
 
 #define M(_struct, _member, _kind, _arg)					\
@@ -68,7 +69,7 @@ struct fuzz_struct {
 	{ .name = #_cmd, .cmd = PORTAL_##_cmd, .size = sizeof(struct _struct), .on = _on,	\
 	  .gives = _gives, .out = offsetof(struct _struct, _out), .members = { __VA_ARGS__ } }
 
-enum { ARRAY_RANGES, ARRAY_VECS, ARRAY_SLOTS, ARRAY_REPLIES };
+enum { ARRAY_RANGES, ARRAY_VECS, ARRAY_SLOTS, ARRAY_REPLIES, ARRAY_FILTERS, ARRAY_QUEUES };
 
 static const struct fuzz_struct fuzz_arrays[] = {
 	[ARRAY_RANGES] = { .size = sizeof(struct portal_region_range), .members = {
@@ -90,12 +91,28 @@ static const struct fuzz_struct fuzz_arrays[] = {
 		M(portal_reply, action, K_ENUM, 3),
 		M(portal_reply, value, K_ANY, 0),
 		M(portal_reply, error, K_CHOICE, 5) } },
+	[ARRAY_FILTERS] = { .size = sizeof(struct portal_filter), .members = {
+		M(portal_filter, action, K_ENUM, 4),
+		M(portal_filter, flags, K_FLAGS, 3),
+		M(portal_filter, offset, K_SELDOM, 64),
+		M(portal_filter, len, K_SELDOM, 64),
+		M(portal_filter, sizes, K_SELDOM, 16),
+		M(portal_filter, value, K_ANY, 0),
+		M(portal_filter, mask[0], K_SELDOM, 4),
+		M(portal_filter, match[0], K_SELDOM, 4) } },
+	[ARRAY_QUEUES] = { .size = sizeof(__u32), .members = {
+		{ 0, sizeof(__u32), K_ID, 0 } } },
 };
 
 #define COMMIT_MEMBERS								\
 	M(portal_uring_cmd, replies_uptr, K_ARRAY, ARRAY_REPLIES),		\
 	M(portal_uring_cmd, nr_replies, K_CHOICE, 6),				\
 	M(portal_uring_cmd, seen, K_CHOICE, 16)
+#define INFO_ROW(_cmd)								\
+	ROW(_cmd, FD_VM, portal_target_info,					\
+	    M(portal_target_info, id, K_ID, 0),					\
+	    M(portal_target_info, nr_filters, K_CHOICE, 5),			\
+	    M(portal_target_info, hits_uptr, K_BUF, 0))
 #define ID_ROW(_cmd)	ROW(_cmd, FD_VM, portal_id, M(portal_id, id, K_ID, 0))
 
 static const struct fuzz_struct fuzz_commands[] = {
@@ -115,8 +132,13 @@ static const struct fuzz_struct fuzz_commands[] = {
 	    M(portal_hook_add, cookie, K_ANY, 0),
 	    M(portal_hook_add, timeout_ns, K_TIME, 0),
 	    M(portal_hook_add, on_timeout, K_ENUM, 3),
-	    M(portal_hook_add, policy, K_ENUM, 2)),
+	    M(portal_hook_add, policy, K_ENUM, 3),
+	    M(portal_hook_add, filters_uptr, K_ARRAY, ARRAY_FILTERS),
+	    M(portal_hook_add, nr_filters, K_SELDOM, 5),
+	    M(portal_hook_add, queues_uptr, K_ARRAY_SELDOM, ARRAY_QUEUES),
+	    M(portal_hook_add, nr_queues, K_SELDOM, 4)),
 	ID_ROW(HOOK_DEL),
+	INFO_ROW(HOOK_INFO),
 	ROW(REGION_ADD, FD_VM, portal_region_add,
 	    M(portal_region_add, bus, K_ENUM, 2),
 	    M(portal_region_add, queue_id, K_ID, 0),
@@ -124,16 +146,27 @@ static const struct fuzz_struct fuzz_commands[] = {
 	    M(portal_region_add, len, K_POWER, 8192),
 	    M(portal_region_add, timeout_ns, K_TIME, 0),
 	    M(portal_region_add, on_timeout, K_ENUM, 3),
-	    M(portal_region_add, policy, K_ENUM, 2),
+	    M(portal_region_add, policy, K_ENUM, 3),
 	    M(portal_region_add, ranges_uptr, K_ARRAY, ARRAY_RANGES),
-	    M(portal_region_add, nr_ranges, K_CHOICE, 6)),
+	    M(portal_region_add, nr_ranges, K_CHOICE, 6),
+	    M(portal_region_add, filters_uptr, K_ARRAY, ARRAY_FILTERS),
+	    M(portal_region_add, nr_filters, K_SELDOM, 5),
+	    M(portal_region_add, queues_uptr, K_ARRAY_SELDOM, ARRAY_QUEUES),
+	    M(portal_region_add, nr_queues, K_SELDOM, 4)),
 	ID_ROW(REGION_DEL),
+	INFO_ROW(REGION_INFO),
+	/* a limit of 0 is written as two zeros */
+	ROW(RATE_SET, FD_VM, portal_rate_set,
+	    M(portal_rate_set, flags, K_FLAGS, PORTAL_RATE_F_VM),
+	    M(portal_rate_set, rate, K_POWER, 1 << 20),
+	    M(portal_rate_set, burst, K_POWER, 1 << 10)),
 	ROW_FD(QUEUE_CREATE, FD_VM, portal_queue_create, FD_QUEUE, out_fd,
 	       M(portal_queue_create, flags, K_FLAGS, 1),
 	       M(portal_queue_create, entries, K_POWER, 256),
 	       M(portal_queue_create, orphan, K_ENUM, 3),
 	       M(portal_queue_create, hold_ns, K_TIME, 0)),
 	ROW_FD(QUEUE_OPEN, FD_VM, portal_queue_open, FD_QUEUE, out_fd,
+	       M(portal_queue_open, flags, K_FLAGS, PORTAL_QUEUE_OPEN_F_HANDOVER),
 	       M(portal_queue_open, queue_id, K_ID, 0)),
 	ID_ROW(QUEUE_DEL),
 	ROW(MEM_LIST, FD_VM, portal_mem_list,
@@ -160,12 +193,16 @@ static const struct fuzz_struct fuzz_commands[] = {
 	    M(portal_irq_msi, address, K_ANY, 0),
 	    M(portal_irq_msi, data, K_ANY, 0)),
 	ROW(QUEUE_INFO, FD_QUEUE, portal_queue_info),
+	ROW(QUEUE_CANCEL, FD_QUEUE, portal_queue_cancel),
 	ROW(QUEUE_COMMIT, FD_QUEUE, portal_uring_cmd, COMMIT_MEMBERS),
 	ROW_FD(MOCK_VM, FD_DEV, portal_mock_vm, FD_VM, out_fd,
 	       M(portal_mock_vm, rights, K_FLAGS, PORTAL_RIGHT_ALL),
 	       M(portal_mock_vm, vcpus, K_CHOICE, 8),
 	       M(portal_mock_vm, ram_uptr, K_RAM, 0),
 	       M(portal_mock_vm, ram_len, K_POWER, MOCK_RAM_SIZE)),
+	/* a VM that is closed can do little: only at random */
+	ROW(MOCK_SET, FD_VM, portal_mock_set,
+	    M(portal_mock_set, vcpus, K_CHOICE, 8)),
 	ROW(MOCK_ACCESS, FD_VM, portal_mock_access,
 	    M(portal_mock_access, flags, K_FLAGS, 3),
 	    M(portal_mock_access, kind, K_ENUM, 4),
@@ -183,6 +220,8 @@ static const struct fuzz_struct fuzz_commands[] = {
 static const struct fuzz_struct fuzz_uring_arg = {
 	.size = sizeof(struct portal_uring_cmd), .members = { COMMIT_MEMBERS },
 };
-static const __u32 fuzz_uring[] = { PORTAL_URING_FETCH, PORTAL_URING_COMMIT_AND_FETCH };
+static const __u32 fuzz_uring[] = {
+	PORTAL_URING_FETCH, PORTAL_URING_COMMIT_AND_FETCH, PORTAL_URING_CANCEL,
+};
 
 #endif /* FUZZ_TABLE_H */

@@ -192,9 +192,10 @@ TEST_F(hook, hello_comes_as_lifecycle_event)
 	do {
 		ASSERT_TRUE(queue_next(&life, &req));
 		EXPECT_EQ(PORTAL_KIND_LIFECYCLE, req.kind);
-	} while (req.addr == PORTAL_LIFE_VCPU);
+	} while (req.addr == PORTAL_LIFE_VCPU || req.addr == PORTAL_LIFE_ATTACHED);
 	EXPECT_EQ(PORTAL_LIFE_HELLO, req.addr);
 	EXPECT_EQ(PORTAL_GUEST_VERSION, req.data[0]);
+	EXPECT_EQ(1, req.data[2]);
 	EXPECT_EQ(0, queue_ready(&self->q));
 	queue_close(&life);
 }

@@ -59,12 +59,12 @@ TEST_F(ioctl, unknown_numbers_are_enotty)
 	for (nr = 0; nr < 0x40; nr++) {
 		/* what one kind of fd knows, the others do not */
 		if (nr < 0x10 || nr >= 0x30)
-			EXPECT_ERRNO(ENOTTY, nr == 0x39 ? -ENOTTY :
+			EXPECT_ERRNO(ENOTTY, nr == 0x39 || nr == 0x3a ? -ENOTTY :
 				     portal_ioctl(self->vm, _IO(PORTAL_IOC_MAGIC, nr), &info));
 		if (nr > 1 && nr != 0x38)
 			EXPECT_ERRNO(ENOTTY, portal_ioctl(self->m.dev,
 							  _IO(PORTAL_IOC_MAGIC, nr), &info));
-		if (nr < 0x30 || nr > 0x31)
+		if (nr < 0x30 || nr > 0x32)
 			EXPECT_ERRNO(ENOTTY, portal_ioctl(self->q.fd,
 							  _IO(PORTAL_IOC_MAGIC, nr), &info));
 	}
@@ -78,6 +78,7 @@ TEST_F(ioctl, bad_pointer_is_efault)
 		PORTAL_QUEUE_OPEN, PORTAL_QUEUE_DEL, PORTAL_MEM_LIST, PORTAL_MEM_RW,
 		PORTAL_MEM_MAP, PORTAL_MEM_UNMAP, PORTAL_IRQ_BIND, PORTAL_IRQ_UNBIND,
 		PORTAL_IRQ_MSI,
+		PORTAL_HOOK_INFO, PORTAL_REGION_INFO, PORTAL_RATE_SET,
 	};
 	unsigned int i;
 
@@ -89,6 +90,7 @@ TEST_F(ioctl, bad_pointer_is_efault)
 		}
 	EXPECT_ERRNO(EFAULT, portal_ioctl(self->q.fd, PORTAL_QUEUE_INFO, NULL));
 	EXPECT_ERRNO(EFAULT, portal_ioctl(self->q.fd, PORTAL_QUEUE_COMMIT, NULL));
+	EXPECT_ERRNO(EFAULT, portal_ioctl(self->q.fd, PORTAL_QUEUE_CANCEL, NULL));
 }
 
 TEST_F(ioctl, info_tells_features_and_limits)
@@ -102,7 +104,8 @@ TEST_F(ioctl, info_tells_features_and_limits)
 	EXPECT_EQ(0, info.out_errata);
 	EXPECT_NE(0, info.out_features & PORTAL_FEAT_HYPERCALL);
 	EXPECT_EQ(0, info.out_features & ~(((PORTAL_FEAT_MEM_GVA << 1) - 1) |
-					   PORTAL_FEAT_MOCK));
+					   PORTAL_FEAT_POLICY | PORTAL_FEAT_MOCK));
+	EXPECT_NE(0, info.out_features & PORTAL_FEAT_POLICY);
 	EXPECT_LE(1, info.out_vms);
 	EXPECT_GT(0x5a5a5a5a, info.out_max_queues);
 	EXPECT_LT(0, info.out_max_hooks);
@@ -192,7 +195,7 @@ TEST_F(ioctl, hook_add_refuses_what_it_cannot_do)
 	WITH(EOPNOTSUPP, h.kind = PORTAL_KIND_MMIO);
 	WITH(EOPNOTSUPP, h.kind = 0);
 	WITH(EOPNOTSUPP, h.on_timeout = 3);
-	WITH(EOPNOTSUPP, h.policy = 2);
+	WITH(EOPNOTSUPP, h.policy = 3);
 	WITH(EOPNOTSUPP, h.state_mask = 1);
 	WITH(EINVAL, h.last = h.first - 1);
 	WITH(EINVAL, h.last = 1ULL << 32);
@@ -278,7 +281,7 @@ TEST_F(ioctl, region_add_refuses_what_it_cannot_do)
 	WITH(EINVAL, r.bus = PORTAL_BUS_PIO, r.gpa = 0xfff0);	/* ends past port 65535 */
 	WITH(EOPNOTSUPP, r.bus = 2);
 	WITH(EOPNOTSUPP, r.on_timeout = 3);
-	WITH(EOPNOTSUPP, r.policy = 2);
+	WITH(EOPNOTSUPP, r.policy = 3);
 	WITH(EOPNOTSUPP, g.flags = 1U << 31);
 	WITH(EOPNOTSUPP, g.attr = 6);
 	WITH(EINVAL, g.__reserved = 1);
@@ -344,7 +347,7 @@ TEST_F(ioctl, queue_create_refuses_what_it_cannot_do)
 
 TEST_F(ioctl, queue_open_checks_in_order)
 {
-	struct portal_queue_open a = { .size = sizeof(a), .flags = 1, .queue_id = NOBODY };
+	struct portal_queue_open a = { .size = sizeof(a), .flags = 2, .queue_id = NOBODY };
 
 	FAILS_UNTIL(EOPNOTSUPP, portal_ioctl(self->vm, PORTAL_QUEUE_OPEN, &a), a.flags = 0);
 	FAILS_UNTIL(ENOENT, portal_ioctl(self->vm, PORTAL_QUEUE_OPEN, &a),

@@ -86,13 +86,14 @@ static int other_kill(struct other *o)
 	return WAIT_UNTIL(waitpid(o->pid, &status, WNOHANG) == o->pid) ? 0 : -ETIMEDOUT;
 }
 
-/* The next request that is not about a vCPU's first appearance. */
+/* The next request that does not only say that something is there. */
 static bool next_event(struct queue *q, struct portal_request *req)
 {
 	do {
 		if (!queue_next(q, req))
 			return false;
-	} while (req->kind == PORTAL_KIND_LIFECYCLE && req->addr == PORTAL_LIFE_VCPU);
+	} while (req->kind == PORTAL_KIND_LIFECYCLE &&
+		 (req->addr == PORTAL_LIFE_VCPU || req->addr == PORTAL_LIFE_ATTACHED));
 	return true;
 }
 
@@ -152,11 +153,14 @@ TEST_F(lifetime, vm_gone_is_told_and_then_all_is_enodev)
 	ASSERT_TRUE(next_event(&o.q, &req));
 	EXPECT_EQ(PORTAL_KIND_LIFECYCLE, req.kind);
 	EXPECT_EQ(PORTAL_LIFE_VM_GONE, req.addr);
+	EXPECT_EQ(PORTAL_GONE_EXITED, req.data[0]);
 	pfd = (struct pollfd){ .fd = o.q.fd, .events = POLLIN };
 	EXPECT_TRUE(WAIT_UNTIL(poll(&pfd, 1, 0) == 1 && pfd.revents & POLLHUP));
 	EXPECT_TRUE(queue_flag(&o.q, PORTAL_RING_F_STALE));
 	EXPECT_EQ(PORTAL_VM_GONE, portal_vm_info(o.vm).out_state);
 	/* what was in the ring can still be read, then it ends */
+	EXPECT_EQ(sizeof(req), read(o.q.fd, &req, sizeof(req)));
+	EXPECT_EQ(PORTAL_LIFE_ATTACHED, req.addr);
 	EXPECT_EQ(sizeof(req), read(o.q.fd, &req, sizeof(req)));
 	EXPECT_EQ(PORTAL_LIFE_VM_GONE, req.addr);
 	EXPECT_EQ(-1, read(o.q.fd, &req, sizeof(req)));

@@ -127,6 +127,14 @@ static inline __s64 mock_hello(int vm)
 	return a.out_value;
 }
 
+/* mock_set: what a VMM does to its VM. */
+static inline int mock_set(int vm, __u32 flags, __u32 vcpus)
+{
+	struct portal_mock_set arg = { .size = sizeof(arg), .flags = flags, .vcpus = vcpus };
+
+	return portal_ioctl(vm, PORTAL_MOCK_SET, &arg);
+}
+
 /* ---- a thread as vCPU -------------------------------------------------- */
 
 /**

@@ -305,6 +305,61 @@ TEST_F(observe, a_region_counts_what_comes_to_it)
 	EXPECT_EQ(MOCK_MMIO, counted(self->own, region, "gpa"));
 }
 
+TEST_F(observe, info_and_debugfs_say_the_same)
+{
+	struct portal_filter filter = { .action = PORTAL_FILTER_IGNORE, .offset = 8, .len = 4,
+					.flags = PORTAL_FILTER_F_WRITE };
+	struct portal_rate_set rate = { .size = sizeof(rate), .rate = 1, .burst = 20 };
+	struct portal_target_info info = { .size = sizeof(info) };
+	struct queue other;
+	__u32 queues[2] = { self->q.id };
+	char region[24];
+	__u64 value;
+	int i;
+
+	ASSERT_EQ(0, queue_create(self->vm, &other, (struct portal_queue_create)QUEUE(4)));
+	queues[1] = other.id;
+	info.id = region_add(self->vm, (struct portal_region_add)
+			     REGION(0, MOCK_MMIO, 16, NULL, 0, .policy = PORTAL_POLICY_DROP,
+				    .filters_uptr = (uintptr_t)&filter, .nr_filters = 1,
+				    .queues_uptr = (uintptr_t)queues, .nr_queues = 2));
+	ASSERT_LT(0, (int)info.id);
+	ASSERT_EQ(0, portal_ioctl(self->vm, PORTAL_RATE_SET, &rate));
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, mock_run_read(self->vm, MOCK_MMIO, 4, &value));
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(0, mock_run_write(self->vm, MOCK_MMIO + 8, 4, i));
+	/* 20 are let in, 16 of these find room */
+	for (i = 0; i < 200; i++)
+		ASSERT_EQ(0, mock_run_write(self->vm, MOCK_MMIO, 4, i));
+	ASSERT_EQ(0, portal_ioctl(self->vm, PORTAL_REGION_INFO, &info));
+	EXPECT_EQ(207, info.out_hits);
+	EXPECT_EQ(4, info.out_filtered);
+	EXPECT_EQ(3, info.out_shadow_reads);
+	EXPECT_EQ(16, info.out_posted);
+	EXPECT_LT(0, info.out_limited);
+	name(region, "region", info.id);
+#define SAME(member)	EXPECT_EQ(info.out_##member, counted(self->own, region, #member))
+	SAME(hits);
+	SAME(filtered);
+	SAME(passed);
+	SAME(ignored);
+	SAME(calls);
+	SAME(posted);
+	SAME(merged);
+	SAME(held);
+	SAME(limited);
+	SAME(timeouts);
+	SAME(dropped);
+	SAME(shadow_reads);
+#undef SAME
+	EXPECT_EQ(queues[0], counted(self->own, region, "queue.0"));
+	EXPECT_EQ(queues[1], counted(self->own, region, "queue.1"));
+	EXPECT_EQ(info.out_limited, counted(self->dir, "stats", "limited"));
+	EXPECT_EQ(4, counted(self->dir, "stats", "filtered"));
+	queue_close(&other);
+}
+
 static int stop;
 
 /* Reads every file below @arg, again and again. */

@@ -78,6 +78,22 @@ static inline bool wait_step(__u64 start, __u64 *pause)
 	__ok || (cond);							\
 })
 
+/* task_sleeps: thread @tid of this process waits for something. */
+static inline bool task_sleeps(int tid)
+{
+	char path[64], line[256] = "";
+	const char *end;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, line, sizeof(line) - 1) < 0)
+		line[0] = 0;
+	close(fd);
+	end = strrchr(line, ')');
+	return end && end[1] == ' ' && end[2] == 'S';
+}
+
 /* pidfd_take: a copy of fd @fd of process @pid, or -errno. */
 static inline int pidfd_take(int pid, int fd)
 {
@@ -265,10 +281,10 @@ static inline int queue_create(int vm, struct queue *q, struct portal_queue_crea
 	return queue_map(q);
 }
 
-/* queue_open: become the owner of queue @id. */
-static inline int queue_open(int vm, struct queue *q, __u32 id)
+/* queue_open_flags: become the owner of queue @id. */
+static inline int queue_open_flags(int vm, struct queue *q, __u32 id, __u32 flags)
 {
-	struct portal_queue_open arg = { .size = sizeof(arg), .queue_id = id };
+	struct portal_queue_open arg = { .size = sizeof(arg), .queue_id = id, .flags = flags };
 	int ret = portal_ioctl(vm, PORTAL_QUEUE_OPEN, &arg);
 
 	if (ret)
@@ -278,6 +294,11 @@ static inline int queue_open(int vm, struct queue *q, __u32 id)
 	ret = queue_map(q);
 	q->epoch = arg.out_epoch;
 	return ret;
+}
+
+static inline int queue_open(int vm, struct queue *q, __u32 id)
+{
+	return queue_open_flags(vm, q, id, 0);
 }
 
 static inline void queue_close(struct queue *q)

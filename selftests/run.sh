@@ -167,13 +167,21 @@ rmmod_patiently()
 
 patching="kvm/neighbour_test kvm/reload_test"
 
+# list DIRECTORY [PROGRAM...]: those of the PROGRAMs that are in it; without, all
 list()
 {
-	local file
+	local dir=$1 name
 
-	for file in "$self/$1"*_test.c; do
-		file=${file#"$self/"}
-		[[ " $patching " == *" ${file%.c} "* ]] || echo "${file%.c}"
+	shift
+	if [ $# -gt 0 ]; then
+		for name; do
+			[ "${name%"${name##*/}"}" != "$dir" ] || echo "$name"
+		done
+		return
+	fi
+	for name in "$self/$dir"*_test.c; do
+		name=${name#"$self/"}
+		[[ " $patching " == *" ${name%.c} "* ]] || echo "${name%.c}"
 	done
 }
 
@@ -191,14 +199,16 @@ patch)
 *) usage ;;
 esac
 if [ "$what" != kvm ]; then
-	mapfile -t names < <(list "")
-	[ $# -eq 0 ] || names=("$@")
-	suite "$kmod-mock/portal.ko" "${names[@]}"
+	mapfile -t names < <(list "" "$@")
+	[ ${#names[@]} -eq 0 ] || suite "$kmod-mock/portal.ko" "${names[@]}"
 fi
 if [ "$what" != mock ]; then
-	mapfile -t names < <(list kvm/)
-	[ $# -eq 0 ] || names=("$@")
-	suite "$kmod/portal.ko" "${names[@]}"
+	mapfile -t names < <(list kvm/ "$@")
+	[ ${#names[@]} -eq 0 ] || suite "$kmod/portal.ko" "${names[@]}"
+fi
+if [ "$number" -eq 0 ]; then
+	echo "run.sh: $what has none of: $*" >&2
+	exit 2
 fi
 echo "1..$number"
 echo "$passed passed, $failed failed, $skipped skipped"

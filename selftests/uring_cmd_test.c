@@ -214,6 +214,93 @@ TEST_F(uring, parked_command_can_be_cancelled)
 	EXPECT_TRUE(ret == 1 || ret == -ECANCELED || ret == -ETIME);
 }
 
+TEST_F(uring, cancel_ends_the_parked_command)
+{
+	struct portal_queue_cancel c = { .size = sizeof(c), .flags = 1 };
+	struct io_uring other;
+	struct queue next;
+	__u64 tag;
+
+	EXPECT_ERRNO(EOPNOTSUPP, portal_ioctl(self->q.fd, PORTAL_QUEUE_CANCEL, &c));
+	c.flags = 0;
+	EXPECT_ERRNO(ENOENT, portal_ioctl(self->q.fd, PORTAL_QUEUE_CANCEL, &c));
+	ASSERT_EQ(1, submit(&self->ring, &self->q, PORTAL_URING_FETCH, NULL, 0, 1));
+	EXPECT_EQ(0, portal_ioctl(self->q.fd, PORTAL_QUEUE_CANCEL, &c));
+	EXPECT_EQ(-ECANCELED, result(&self->ring, &tag));
+	EXPECT_EQ(1, tag);
+	EXPECT_ERRNO(ENOENT, portal_ioctl(self->q.fd, PORTAL_QUEUE_CANCEL, &c));
+
+	/* from another ring, as a command itself */
+	ASSERT_EQ(0, io_uring_queue_init(4, &other, 0));
+	ASSERT_EQ(1, submit(&other, &self->q, PORTAL_URING_CANCEL, NULL, 0, 8));
+	EXPECT_EQ(-ENOENT, result(&other, NULL));
+	ASSERT_EQ(1, submit(&self->ring, &self->q, PORTAL_URING_FETCH, NULL, 0, 2));
+	ASSERT_EQ(1, submit(&other, &self->q, PORTAL_URING_CANCEL, NULL, 1, 8));
+	EXPECT_EQ(-EINVAL, result(&other, NULL));
+	EXPECT_TRUE(nothing_ended(&self->ring));
+	ASSERT_EQ(1, submit(&other, &self->q, PORTAL_URING_CANCEL, NULL, 0, 9));
+	EXPECT_EQ(0, result(&other, &tag));
+	EXPECT_EQ(9, tag);
+	EXPECT_EQ(-ECANCELED, result(&self->ring, &tag));
+	EXPECT_EQ(2, tag);
+	io_uring_queue_exit(&other);
+
+	/* nothing was lost: the next command gets what comes */
+	ASSERT_EQ(0, mock_run_write(self->vm, MOCK_MMIO, 4, 1));
+	ASSERT_EQ(1, submit(&self->ring, &self->q, PORTAL_URING_FETCH, NULL, 0, 3));
+	EXPECT_EQ(1, result(&self->ring, NULL));
+	/* only the owner may */
+	ASSERT_EQ(0, queue_open(self->vm, &next, self->q.id));
+	EXPECT_ERRNO(ESTALE, portal_ioctl(self->q.fd, PORTAL_QUEUE_CANCEL, &c));
+	queue_close(&next);
+}
+
+TEST_F(uring, a_batch_is_fetched_and_committed_at_once)
+{
+	static struct portal_reply replies[257];
+	struct portal_mock_access a;
+	struct portal_request req;
+	struct vcpu v[4];
+	int i;
+
+	ASSERT_EQ(1, submit(&self->ring, &self->q, PORTAL_URING_FETCH, NULL, 0, 0));
+	for (i = 0; i < 4; i++) {
+		v[i] = (struct vcpu){ 0 };
+		a = mock_hc(MOCK_HC, 1 + i, i);
+		a.vcpu = i;
+		ASSERT_EQ(0, vcpu_start(&v[i], self->vm, a));
+	}
+	EXPECT_EQ(1, result(&self->ring, NULL));
+	ASSERT_TRUE(WAIT_UNTIL(queue_ready(&self->q) == 4));
+	for (i = 0; i < 4; i++) {
+		ASSERT_TRUE(queue_next(&self->q, &req));
+		replies[i] = (struct portal_reply){ .id = req.id, .value = 100 + req.data[0],
+						    .action = PORTAL_ACTION_VALUE };
+	}
+	/* four answers in one command, none of which wakes more than its own */
+	ASSERT_EQ(1, submit(&self->ring, &self->q, PORTAL_URING_COMMIT_AND_FETCH, replies, 4, 0));
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, vcpu_join(&v[i]));
+		EXPECT_EQ(100 + i, v[i].a.out_value);
+	}
+	EXPECT_TRUE(nothing_ended(&self->ring));
+	__atomic_store_n(&self->q.ring->head, self->q.seen, __ATOMIC_RELEASE);
+	/* as many as the ring holds, in one result */
+	for (i = 0; i < 16; i++)
+		ASSERT_EQ(0, mock_run_write(self->vm, MOCK_MMIO, 4, i));
+	EXPECT_EQ(1, result(&self->ring, NULL));
+	ASSERT_EQ(1, submit(&self->ring, &self->q, PORTAL_URING_FETCH, NULL, 0, 0));
+	EXPECT_EQ(16, result(&self->ring, NULL));
+	self->q.seen += 16;
+	/* the most that one command takes; these are stale, which is no error */
+	ASSERT_EQ(1, submit(&self->ring, &self->q, PORTAL_URING_COMMIT_AND_FETCH, replies, 256, 0));
+	EXPECT_TRUE(nothing_ended(&self->ring));
+	EXPECT_EQ(256, queue_info(&self->q).out_stale);
+	EXPECT_EQ(4, queue_info(&self->q).out_replies);
+	EXPECT_ERRNO(EINVAL, queue_commit(&self->q, replies, 257));
+	EXPECT_EQ(256, queue_info(&self->q).out_stale);
+}
+
 TEST_F(uring, async_submission_parks_too)
 {
 	struct portal_request req;

@@ -146,6 +146,10 @@ int instance_disable(struct instance *inst, uint32_t seq) { (void)inst; (void)se
 bool instance_pending(const struct instance *inst) { (void)inst; return false; }
 void vm_flush(struct vm *vm) { (void)vm; }
 void vm_slot_released(struct vm *vm) { (void)vm; }
+void vm_instance_ready(struct vm *vm) { (void)vm; }
+void admin_offered(struct instance *inst) { (void)inst; }
+void admin_released(struct instance *inst) { (void)inst; }
+void instance_kill(struct instance *inst, const char *why) { (void)inst; (void)why; }
 void supervisor_watch_keeper(struct supervisor *sv) { (void)sv; }
 
 const char *vm_state_name(enum vm_state state)

@@ -41,6 +41,10 @@ struct fake {
 	bool parked;
 	struct portal_queue_create create;
 	struct portal_hook_add hook;
+	struct portal_target_info target;
+	struct portal_rate_set rate;
+	struct portal_queue_open open;
+	int cancels;
 	struct portal_region_add region;
 	struct portal_irq_bind irq;
 	struct portal_irq_msi msi;

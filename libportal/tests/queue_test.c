@@ -46,6 +46,26 @@ static void test_create_options(void **state)
 	portal_vm_close(vm);
 }
 
+static void test_hand_over(void **state)
+{
+	struct portal_queue_opts opts = {
+		.sz = sizeof(opts), .transport = PORTAL_TRANSPORT_READ,
+		.open_flags = PORTAL_QUEUE_OPEN_F_HANDOVER,
+	};
+	struct portal_vm *vm = fake_vm();
+	struct portal_queue *q;
+
+	(void)state;
+	assert_ok(portal_queue_open(vm, FAKE_QUEUE_ID, &opts, &q));
+	assert_int_equal(fake.open.flags, PORTAL_QUEUE_OPEN_F_HANDOVER);
+	assert_ok(portal_queue_cancel(q));
+	assert_int_equal(fake.cancels, 1);
+	portal_queue_close(q);
+	opts.open_flags = 1ULL << 32;
+	assert_err(portal_queue_open(vm, FAKE_QUEUE_ID, &opts, &q), EOPNOTSUPP);
+	portal_vm_close(vm);
+}
+
 struct later_opts {
 	struct portal_queue_opts now;
 	uint64_t later[4];
@@ -140,7 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
-		T(test_create_defaults), T(test_create_options), T(test_opts_sizes),
+		T(test_create_defaults), T(test_create_options), T(test_hand_over), T(test_opts_sizes),
 		T(test_create_undone), T(test_from_fd_errors), T(test_take_over),
 	};
 

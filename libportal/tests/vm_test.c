@@ -46,6 +46,61 @@ static void test_vm_from_fd(void **state)
 	portal_vm_close(vm);
 }
 
+static void test_rate(void **state)
+{
+	struct portal_vm *vm = fake_vm();
+
+	(void)state;
+	assert_ok(portal_vm_set_rate(vm, PORTAL_RATE_F_VM, 1000, 10));
+	assert_int_equal(fake.rate.flags, PORTAL_RATE_F_VM);
+	assert_int_equal(fake.rate.rate, 1000);
+	assert_int_equal(fake.rate.burst, 10);
+	fake.next_err = EPERM;
+	assert_err(portal_vm_set_rate(vm, 0, 1, 1), EPERM);
+	portal_vm_close(vm);
+}
+
+static void test_filters_and_sets(void **state)
+{
+	const struct portal_filter filters[2] = { { .action = PORTAL_FILTER_PASS } };
+	const uint32_t queues[3] = { 1, 2, 3 };
+	struct portal_hook_opts h = {
+		.sz = sizeof(h), .filters = filters, .nr_filters = 2, .queues = queues,
+		.nr_queues = 3,
+	};
+	struct portal_region_opts r = {
+		.sz = sizeof(r), .filters = filters, .nr_filters = 1, .queues = queues,
+		.nr_queues = 2,
+	};
+	struct portal_vm *vm = fake_vm();
+	struct portal_target_info info;
+	struct portal_region *reg;
+	uint64_t hits[2];
+
+	(void)state;
+	assert_int_equal(portal_hook_hypercall(vm, 0, 0x100, 0x1ff, &h), 5);
+	assert_int_equal(fake.hook.filters_uptr, (uintptr_t)filters);
+	assert_int_equal(fake.hook.nr_filters, 2);
+	assert_int_equal(fake.hook.queues_uptr, (uintptr_t)queues);
+	assert_int_equal(fake.hook.nr_queues, 3);
+	assert_ok(portal_region_add(vm, 0, 0xd0000000, 0x200, NULL, 0, &r, &reg));
+	assert_int_equal(fake.region.nr_filters, 1);
+	assert_int_equal(fake.region.filters_uptr, (uintptr_t)filters);
+	assert_int_equal(fake.region.nr_queues, 2);
+	assert_int_equal(fake.region.queues_uptr, (uintptr_t)queues);
+	portal_region_unmap(reg);
+
+	assert_ok(portal_hook_get_info(vm, 5, &info, hits, 2));
+	assert_int_equal(info.out_hits, 41);
+	assert_int_equal(fake.target.id, 5);
+	assert_int_equal(fake.target.nr_filters, 2);
+	assert_int_equal(fake.target.hits_uptr, (uintptr_t)hits);
+	assert_ok(portal_region_get_info(vm, 6, &info, NULL, 0));
+	assert_int_equal(info.out_hits, 42);
+	assert_int_equal(fake.target.id, 6);
+	portal_vm_close(vm);
+}
+
 static void test_hook(void **state)
 {
 	struct portal_hook_opts opts = {
@@ -110,6 +165,10 @@ static void test_region(void **state)
 	portal_region_write32(twin, 0, 9);
 	assert_int_equal(*(uint32_t *)portal_region_shadow(reg), 9);
 	portal_region_unmap(twin);
+	/* by the fd of a queue, and what is there is the queue's */
+	assert_ok(portal_region_map_fd(fake.queue_fd, 6, 0, 4096, &twin));
+	assert_int_equal(portal_region_read32(twin, 0), PORTAL_RING_MAGIC);
+	assert_err(portal_region_del(twin), EPERM);
 	portal_region_unmap(NULL);
 	assert_ok(portal_region_del(reg));
 	assert_int_equal(fake.deleted, 6);
@@ -212,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 		T(test_device), T(test_vm_from_fd), T(test_hook), T(test_region), T(test_irq),
+		T(test_rate), T(test_filters_and_sets),
 		T(test_process_errors), T(test_process_fd), T(test_process_vm), T(test_strings),
 	};
 

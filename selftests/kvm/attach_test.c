@@ -105,8 +105,8 @@ static int vmm_kill(struct vmm *v)
 	return WAIT_UNTIL(waitpid(v->pid, &status, WNOHANG) == v->pid) ? 0 : -ETIMEDOUT;
 }
 
-/* gone: the queue and the VM fd say that the VM is gone. */
-static bool gone(int fd, struct queue *q)
+/* gone: the queue and the VM fd say that the VM is gone, and the queue why. */
+static bool gone(int fd, struct queue *q, __u64 why)
 {
 	struct pollfd pfd = { .fd = q->fd, .events = POLLIN };
 	struct portal_request req;
@@ -115,7 +115,7 @@ static bool gone(int fd, struct queue *q)
 		if (!queue_next(q, &req))
 			return false;
 	} while (req.kind != PORTAL_KIND_LIFECYCLE || req.addr != PORTAL_LIFE_VM_GONE);
-	return WAIT_UNTIL(poll(&pfd, 1, 0) == 1 && pfd.revents & POLLHUP) &&
+	return req.data[0] == why && WAIT_UNTIL(poll(&pfd, 1, 0) == 1 && pfd.revents & POLLHUP) &&
 	       portal_vm_info(fd).out_state == PORTAL_VM_GONE;
 }
 
@@ -274,12 +274,93 @@ TEST_F(attach, vm_of_another_process_that_is_killed)
 	start = now_ns();
 	ASSERT_EQ(0, vmm_kill(&v));
 	EXPECT_GT(start + 3 * NSEC_PER_SEC, now_ns());
-	EXPECT_TRUE(gone(fd, &q));
+	EXPECT_TRUE(gone(fd, &q, PORTAL_GONE_EXITED));
 	EXPECT_ERRNO(ENODEV, hook_add(fd, (struct portal_hook_add)
 				      HOOK(q.id, 999, 999, .flags = PORTAL_HOOK_F_RAW)));
 	queue_close(&q);
 	close(fd);
 	EXPECT_TRUE(works(_metadata));
+}
+
+#define MANY	32
+#define EACH	8	/* hooks, and as many regions, of each VM */
+
+TEST_F(attach, many_vms_come_and_go)
+{
+	struct portal_region_range sync = RANGE(0, 4, SYNC);
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm[MANY], fd[MANY], i, n;
+	__u32 before = vms(self->g.dev);
+	__u64 start, came, ready, went;
+	struct queue q[MANY];
+
+	for (i = 0; i < MANY; i++) {
+		vm[i] = ioctl(kvm, KVM_CREATE_VM, 0);
+		ASSERT_LE(0, vm[i]);
+	}
+	start = now_ns();
+	for (i = 0; i < MANY; i++) {
+		fd[i] = attach(self->g.dev, vm[i], PORTAL_RIGHT_ALL);
+		ASSERT_LE(0, fd[i]);
+	}
+	came = now_ns();
+	EXPECT_EQ(before + MANY, vms(self->g.dev));
+	for (i = 0; i < MANY; i++) {
+		ASSERT_EQ(0, queue_create(fd[i], &q[i], (struct portal_queue_create)QUEUE(8)));
+		for (n = 0; n < EACH; n++) {
+			ASSERT_LT(0, hook_add(fd[i], (struct portal_hook_add)
+					      HOOK(q[i].id, SERVICE + n, SERVICE + n)));
+			ASSERT_LT(0, region_add(fd[i], (struct portal_region_add)
+						REGION(q[i].id, MMIO_GPA + n * 0x1000, 0x1000,
+						       &sync, 1)));
+		}
+	}
+	ready = now_ns();
+	for (i = 0; i < MANY; i++)
+		close(fd[i]);
+	EXPECT_TRUE(WAIT_UNTIL(vms(self->g.dev) == before));
+	went = now_ns();
+	fprintf(stderr, "# %d VMs: attached in %llu ms, %d hooks and %d regions each in %llu ms, detached in %llu ms\n",
+		MANY, (came - start) / NSEC_PER_MSEC, EACH, EACH, (ready - came) / NSEC_PER_MSEC,
+		(went - ready) / NSEC_PER_MSEC);
+	for (i = 0; i < MANY; i++) {
+		EXPECT_TRUE(queue_flag(&q[i], PORTAL_RING_F_STALE));
+		queue_close(&q[i]);
+		close(vm[i]);
+	}
+	close(kvm);
+	EXPECT_TRUE(works(_metadata));
+}
+
+TEST_F(attach, life_of_a_vm_is_told)
+{
+	struct guest *g = &self->g;
+	struct portal_request req;
+	struct queue q;
+
+	ASSERT_EQ(0, queue_create(g->fd, &q, (struct portal_queue_create)
+				  QUEUE(16, .flags = PORTAL_QUEUE_F_LIFECYCLE)));
+	ASSERT_TRUE(queue_next(&q, &req));
+	EXPECT_EQ(PORTAL_LIFE_ATTACHED, req.addr);
+	EXPECT_EQ(1, req.data[0]);
+	EXPECT_EQ(0, req.data[1]);
+	/* hot-plugged: it has not made a request, and need not */
+	vm_vcpu_add(g->vm, 1, guest_one_call);
+	ASSERT_TRUE(queue_next(&q, &req));
+	EXPECT_EQ(PORTAL_LIFE_VCPU, req.addr);
+	EXPECT_EQ(1, req.data[0]);
+
+	ASSERT_LT(0, guest_hook(g, 0));
+	ASSERT_EQ(0, guest_start(g));
+	ASSERT_EQ(0, queue_answer(&g->q, &req, 3));
+	ASSERT_EQ(0, guest_join(g));
+	ASSERT_TRUE(queue_next(&q, &req));
+	EXPECT_EQ(PORTAL_LIFE_VCPU, req.addr);
+	EXPECT_EQ(0, req.data[0]);
+	ASSERT_TRUE(queue_next(&q, &req));
+	EXPECT_EQ(PORTAL_LIFE_HELLO, req.addr);
+	EXPECT_EQ(PORTAL_GUEST_VERSION, req.data[0]);
+	EXPECT_EQ(1, req.data[2]);
+	queue_close(&q);
 }
 
 TEST_F(attach, vm_that_its_vmm_closes)
@@ -298,7 +379,7 @@ TEST_F(attach, vm_that_its_vmm_closes)
 	EXPECT_EQ(PORTAL_VM_RUNNING, portal_vm_info(fd).out_state);
 	/* the process lives on, so there is no mm to tell of it */
 	close(v.go);
-	EXPECT_TRUE(gone(fd, &q));
+	EXPECT_TRUE(gone(fd, &q, PORTAL_GONE_CLOSED));
 	queue_close(&q);
 	close(fd);
 	ASSERT_EQ(0, vmm_kill(&v));

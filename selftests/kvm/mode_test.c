@@ -6,8 +6,8 @@
 #include "portal_kvm.h"
 #include "svm_util.h"
 
-#define BOX_GPA		0x8000		/* where LIBKVM puts nothing */
-#define CODE_GPA	0x9000
+#define BOX_GPA		0x170000	/* below the page tables, above the program */
+#define CODE_GPA	0x171000
 #define IOPL_3		(3UL << 12)
 #define KVM_ENOSYS	1000
 
@@ -56,8 +56,8 @@ asm(".pushsection .rodata\n"							\
     ".code64\n"									\
     ".popsection\n")
 
-CODE(code32, "32", "e", 0x8000);
-CODE(code64, "64", "r", 0x8000);
+CODE(code32, "32", "e", 0x170000);
+CODE(code64, "64", "r", 0x170000);
 
 FIXTURE(mode)
 {

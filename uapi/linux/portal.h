@@ -90,6 +90,8 @@ struct portal_info {
 #define PORTAL_FEAT_GATE_PIO		(1ULL << 10)
 /* PORTAL_MEM_F_GVA */
 #define PORTAL_FEAT_MEM_GVA		(1ULL << 11)
+/* filters, COALESCE, RATE_SET, sets of queues, HANDOVER, QUEUE_CANCEL, *_INFO */
+#define PORTAL_FEAT_POLICY		(1ULL << 16)
 /* test build: PORTAL_MOCK_* ioctls exist */
 #define PORTAL_FEAT_MOCK		(1ULL << 63)
 	__aligned_u64 out_errata;
@@ -162,6 +164,10 @@ struct portal_vm_attach {
  * @out_wakeups: times a sleeping owner of a queue was woken
  * @out_vm_id: number of the VM, and
  * @out_client_id: of this client in it: /sys/kernel/debug/portal/VM/CLIENT/
+ * @out_filtered: events that a filter passed, answered or ignored
+ * @out_merged: posted requests merged into one that was not yet given out
+ * @out_held: requests that waited for a rate limit
+ * @out_limited: requests that a rate limit refused
  */
 struct portal_vm_info {
 	__u32 size;
@@ -190,6 +196,37 @@ struct portal_vm_info {
 	__aligned_u64 out_wakeups;
 	__u32 out_vm_id;
 	__u32 out_client_id;
+	__aligned_u64 out_filtered;
+	__aligned_u64 out_merged;
+	__aligned_u64 out_held;
+	__aligned_u64 out_limited;
+};
+
+/**
+ * struct portal_rate_set - ioctl(PORTAL_RATE_SET): limit the guest's requests
+ * @size: (in) sizeof(struct portal_rate_set)
+ * @flags: (in) PORTAL_RATE_F_VM: the limit of all clients of the VM together
+ *	(needs PORTAL_RIGHT_PAUSE), else that of this client
+ * @rate: (in) requests per second, at most 10^9; 0 is no limit
+ * @burst: (in) how many may come at once, 1 to 2^20; 0 with a @rate of 0
+ * @__reserved: 0
+ *
+ * Counted are calls and posted requests, whatever queue they go to; not what
+ * a filter keeps back and what the kernel answers itself. One too many is
+ * held: a hypercall restartably, a register access as by PORTAL_POLICY_BLOCK,
+ * which here holds a doorbell too;
+ * no longer than its hook's timeout_ns, then it ends as an unanswered call, or
+ * is dropped and counted. A posted request of a hook or region without
+ * PORTAL_POLICY_BLOCK is dropped and counted at once. A limit of the VM stays
+ * until the last client is gone.
+ */
+struct portal_rate_set {
+	__u32 size;
+	__u32 flags;
+#define PORTAL_RATE_F_VM		(1U << 0)
+	__aligned_u64 rate;
+	__u32 burst;
+	__u32 __reserved;
 };
 
 /**
@@ -213,11 +250,110 @@ enum portal_action {
 	PORTAL_ACTION_PASS = 2,		/* as without portal: KVM or the VMM answers */
 };
 
-/* What happens to a posted request when the ring is full. */
+/**
+ * enum portal_policy - what happens to a posted request that finds no room
+ * @PORTAL_POLICY_BLOCK: hold the vCPU, bounded, then drop and count; but not for
+ *	a doorbell, which see
+ * @PORTAL_POLICY_DROP: drop and count at once
+ * @PORTAL_POLICY_COALESCE: while a request of the same hook or region and the
+ *	same number or offset is in the ring and not consumed, or no room is, one
+ *	is kept back; more of them are merged into that one: it has the last
+ *	one's data, PORTAL_REQ_F_MERGED, and their number in @count. Merged
+ *	requests may come later than others of other numbers or offsets. With
+ *	more than 32 numbers or offsets outstanding, what finds no room is
+ *	dropped and counted. Not for regions with FENCED, SYNC or CALL registers.
+ */
 enum portal_policy {
-	PORTAL_POLICY_BLOCK = 0,	/* hold the vCPU, bounded, then drop and count;
-					 * but not for a doorbell, which see */
-	PORTAL_POLICY_DROP = 1,		/* drop and count at once */
+	PORTAL_POLICY_BLOCK = 0,
+	PORTAL_POLICY_DROP = 1,
+	PORTAL_POLICY_COALESCE = 2,
+};
+
+/**
+ * enum portal_filter_action - what becomes of an event that a filter matches
+ * @PORTAL_FILTER_DELIVER: as without filters
+ * @PORTAL_FILTER_PASS: as without portal: KVM or the VMM gets it
+ * @PORTAL_FILTER_VALUE: answered with the filter's value; calls and reads
+ * @PORTAL_FILTER_IGNORE: done, and nobody is told; posted hypercalls (0) and
+ *	writes
+ */
+enum portal_filter_action {
+	PORTAL_FILTER_DELIVER = 0,
+	PORTAL_FILTER_PASS = 1,
+	PORTAL_FILTER_VALUE = 2,
+	PORTAL_FILTER_IGNORE = 3,
+};
+
+/**
+ * struct portal_filter - a condition on an event of a hook or region
+ * @action: enum portal_filter_action
+ * @flags: PORTAL_FILTER_F_*; regions: which accesses, none is both
+ * @offset: regions: first byte an access may begin at
+ * @len: regions: how many such bytes; 0 with @offset 0 is all
+ * @sizes: regions: a sum of 1, 2, 4 and 8, the bytes an access may have;
+ *	0 is any
+ * @__reserved: 0
+ * @value: for PORTAL_FILTER_VALUE
+ * @mask: which bits of the arguments, or of the value written, are looked at
+ * @match: what they must be
+ *
+ * The first filter that matches decides, and costs no wakeup. If none does the
+ * event is delivered. A register that a filter keeps back does nothing else
+ * either: no ACK, no doorbell. Hypercalls: @flags to @sizes are 0. Regions:
+ * only mask[0], and only with PORTAL_FILTER_F_WRITE alone.
+ */
+struct portal_filter {
+	__u32 action;
+	__u32 flags;
+#define PORTAL_FILTER_F_READ		(1U << 0)
+#define PORTAL_FILTER_F_WRITE		(1U << 1)
+	__u32 offset;
+	__u32 len;
+	__u32 sizes;
+	__u32 __reserved;
+	__aligned_u64 value;
+	__aligned_u64 mask[4];
+	__aligned_u64 match[4];
+};
+
+/**
+ * struct portal_target_info - ioctl(PORTAL_HOOK_INFO, PORTAL_REGION_INFO)
+ * @size: (in) sizeof(struct portal_target_info)
+ * @flags: (in) must be 0
+ * @id: (in) hook or region
+ * @nr_filters: (in) length of @hits_uptr; (out) how many filters there are
+ * @hits_uptr: (in) array of u64: how often each filter matched; 0: not asked for
+ * @out_hits: hypercalls or accesses that reached it
+ * @out_filtered: of these, those a filter passed, answered or ignored
+ * @out_passed: of these, those passed
+ * @out_ignored: of these, those ignored
+ * @out_calls: calls made
+ * @out_posted: requests posted, merged ones included
+ * @out_merged: of these, those merged into an earlier one
+ * @out_held: requests that waited for a rate limit
+ * @out_limited: requests that a rate limit refused
+ * @out_timeouts: calls and waits ended by the time-out
+ * @out_dropped: posted requests dropped
+ * @out_shadow_reads: reads that the kernel answered
+ */
+struct portal_target_info {
+	__u32 size;
+	__u32 flags;
+	__u32 id;
+	__u32 nr_filters;
+	__aligned_u64 hits_uptr;
+	__aligned_u64 out_hits;
+	__aligned_u64 out_filtered;
+	__aligned_u64 out_passed;
+	__aligned_u64 out_ignored;
+	__aligned_u64 out_calls;
+	__aligned_u64 out_posted;
+	__aligned_u64 out_merged;
+	__aligned_u64 out_held;
+	__aligned_u64 out_limited;
+	__aligned_u64 out_timeouts;
+	__aligned_u64 out_dropped;
+	__aligned_u64 out_shadow_reads;
 };
 
 /**
@@ -236,6 +372,11 @@ enum portal_policy {
  * @state_mask: (in) vCPU state to deliver; must be 0 in this version
  * @out_hook_id: for PORTAL_HOOK_DEL
  * @__reserved: 0
+ * @filters_uptr: (in) array of struct portal_filter
+ * @queues_uptr: (in) array of __u32: a set of queues instead of @queue_id, which
+ *	must be 0 then; a vCPU's requests go to number vCPU % @nr_queues
+ * @nr_filters: (in) 0 to 16
+ * @nr_queues: (in) 0 to 64
  *
  * Numbers 0x504f5254 to 0x504fffff are the range of portal_guest.h: served
  * only after the guest's HELLO. Any other range needs PORTAL_HOOK_F_RAW.
@@ -259,6 +400,10 @@ struct portal_hook_add {
 	__aligned_u64 state_mask;
 	__u32 out_hook_id;
 	__u32 __reserved;
+	__aligned_u64 filters_uptr;
+	__aligned_u64 queues_uptr;
+	__u32 nr_filters;
+	__u32 nr_queues;
 };
 
 /**
@@ -293,10 +438,11 @@ enum portal_bus {
  *	PORTAL_RANGE_F_COUNT the kernel adds 1 to the u32 at @aux of the shadow
  *	page and posts only when it was 0 (the consumer takes the count by an
  *	atomic exchange with 0 *before* it works); with PORTAL_RANGE_F_EVENTFD
- *	the eventfd is signalled and nothing is posted. Never makes the guest
- *	wait: with the ring full and PORTAL_POLICY_BLOCK it waits for room in
- *	the kernel, one with the same value as another that waits being that
- *	other; beyond 64 of them in a queue it is dropped and counted.
+ *	the eventfd is signalled and nothing is posted. Makes the guest
+ *	wait for a rate limit only: with the ring full and no PORTAL_POLICY_DROP
+ *	it waits for room in the kernel, one with the same value as another that
+ *	waits being that other; beyond 64 of them in a queue it is dropped and
+ *	counted.
  * @PORTAL_ATTR_SYNC: read: as FENCED. write: retires only when the plugin has
  *	consumed it.
  * @PORTAL_ATTR_CALL: read: the plugin computes the value, the vCPU is parked.
@@ -358,9 +504,15 @@ struct portal_region_range {
  * @ranges_uptr: (in) array of struct portal_region_range
  * @nr_ranges: (in) its length, 0 to out_max_ranges
  * @out_region_id: for PORTAL_REGION_DEL
- * @out_shadow_off: mmap offset on the VM fd of the shadow page(s)
+ * @out_shadow_off: mmap offset of the shadow page(s): on a VM fd with the right
+ *	of the bus, and on the queue fd of the owner of (one of) its queues
  * @out_shadow_size: bytes to mmap, a multiple of the page size
  * @__reserved: 0
+ * @filters_uptr: (in) array of struct portal_filter
+ * @queues_uptr: (in) array of __u32: a set of queues instead of @queue_id, which
+ *	must be 0 then; a vCPU's requests go to number vCPU % @nr_queues
+ * @nr_filters: (in) 0 to 16
+ * @nr_queues: (in) 0 to 64
  *
  * An access that crosses the end of the region is not ours and goes to the
  * VMM. A region over RAM or any other device is EEXIST.
@@ -383,6 +535,10 @@ struct portal_region_add {
 	__aligned_u64 out_shadow_off;
 	__u32 out_shadow_size;
 	__u32 __reserved;
+	__aligned_u64 filters_uptr;
+	__aligned_u64 queues_uptr;
+	__u32 nr_filters;
+	__u32 nr_queues;
 };
 
 /* What becomes of requests when the owner of their queue dies. */
@@ -423,16 +579,28 @@ struct portal_queue_create {
 /**
  * struct portal_queue_open - ioctl(PORTAL_QUEUE_OPEN): become the owner
  * @size: (in) sizeof(struct portal_queue_open)
- * @flags: (in) must be 0
+ * @flags: (in) PORTAL_QUEUE_OPEN_F_*
  * @queue_id: (in) an existing queue; its earlier owner's fd gets ESTALE
  * @out_fd: new queue fd
  * @out_epoch: number of this ownership, in every request
  * @out_redelivered: calls put into the ring again
  * @out_mmap_size: bytes to mmap at offset 0
+ *
+ * What the earlier owner took and did not answer ends as @orphan of the queue
+ * says, or with PORTAL_QUEUE_OPEN_F_HANDOVER is handed out again, marked
+ * PORTAL_REQ_F_REDELIVERED; what it did not consume is handed out again in any
+ * case. Its answers are refused from then on, so that each call is answered
+ * once. For nothing to be done twice either, it stops fetching (QUEUE_CANCEL),
+ * answers and consumes what it has, and then the new one opens the queue:
+ * requests wait in the ring meanwhile.
+ *
+ * Each ownership has pages of its own: the earlier owner's mapping stays as it
+ * was at that moment, but for epoch, which is the new owner's.
  */
 struct portal_queue_open {
 	__u32 size;
 	__u32 flags;
+#define PORTAL_QUEUE_OPEN_F_HANDOVER	(1U << 0)
 	__u32 queue_id;
 	__s32 out_fd;
 	__u32 out_epoch;
@@ -639,10 +807,30 @@ enum portal_kind {
 	 */
 };
 
+/**
+ * enum portal_lifecycle - what a queue with PORTAL_QUEUE_F_LIFECYCLE is told
+ * @PORTAL_LIFE_HELLO: the guest's handshake: data[0] version, [1] features, [2]
+ *	the how-manieth since attach: from 2 on it was reset
+ * @PORTAL_LIFE_VM_GONE: the last event: data[0] is enum portal_gone
+ * @PORTAL_LIFE_VCPU: data[0] is the index of a vCPU: at its first request, or
+ *	within a second or two of its creation if that was after attach; once
+ * @PORTAL_LIFE_ATTACHED: the first event of a queue: data[0] vCPUs of the VM,
+ *	[1] handshakes so far
+ *
+ * None is lost if the ring is full: it comes when there is room, before all
+ * else but doorbells that wait; of several HELLOs that wait, the last, with
+ * PORTAL_REQ_F_MERGED and their number in @count.
+ */
 enum portal_lifecycle {
-	PORTAL_LIFE_HELLO = 1,		/* guest (re)started: data[0] version, [1] features */
-	PORTAL_LIFE_VM_GONE = 2,	/* VMM exited or closed the VM */
-	PORTAL_LIFE_VCPU = 3,		/* first request of a vCPU */
+	PORTAL_LIFE_HELLO = 1,
+	PORTAL_LIFE_VM_GONE = 2,
+	PORTAL_LIFE_VCPU = 3,
+	PORTAL_LIFE_ATTACHED = 4,
+};
+
+enum portal_gone {
+	PORTAL_GONE_EXITED = 1,		/* the VMM's address space is gone */
+	PORTAL_GONE_CLOSED = 2,		/* the VMM lives and closed the VM */
 };
 
 /**
@@ -664,6 +852,7 @@ enum portal_lifecycle {
  *	PORTAL_REQ_F_COUNTED the doorbell's aux offset in data[1]
  * @state_off: of the vCPU state in the ring mapping, 0 if none
  * @state_len: its bytes
+ * @count: with PORTAL_REQ_F_MERGED: how many requests this one stands for
  * @__reserved: 0
  *
  * Life of a call (PORTAL_REQ_F_CALL)::
@@ -689,6 +878,7 @@ struct portal_request {
 #define PORTAL_REQ_F_REDELIVERED	(1U << 2) /* an earlier owner had it */
 #define PORTAL_REQ_F_USER		(1U << 3) /* guest was at CPL > 0 */
 #define PORTAL_REQ_F_COUNTED		(1U << 4) /* take the count from @aux */
+#define PORTAL_REQ_F_MERGED		(1U << 5) /* stands for @count requests */
 	__u32 vcpu;
 	__u32 hook_id;
 	__u32 epoch;
@@ -700,7 +890,8 @@ struct portal_request {
 	__aligned_u64 data[4];
 	__u32 state_off;
 	__u32 state_len;
-	__aligned_u64 __reserved[3];
+	__aligned_u64 count;
+	__aligned_u64 __reserved[2];
 };
 
 /**
@@ -757,6 +948,21 @@ struct portal_queue_info {
 };
 
 /**
+ * struct portal_queue_cancel - ioctl(PORTAL_QUEUE_CANCEL) on a queue fd
+ * @size: (in) sizeof(struct portal_queue_cancel)
+ * @flags: (in) must be 0
+ *
+ * The parked FETCH or COMMIT_AND_FETCH ends with ECANCELED; ENOENT if none is
+ * parked. The uring_cmd PORTAL_URING_CANCEL does the same. io_uring itself
+ * cancels a command only when its ring or task goes, and only with
+ * PORTAL_FEAT_URING_CANCEL.
+ */
+struct portal_queue_cancel {
+	__u32 size;
+	__u32 flags;
+};
+
+/**
  * struct portal_uring_cmd - the 16 bytes at sqe->cmd, and ioctl(QUEUE_COMMIT)
  * @replies_uptr: array of struct portal_reply, 0 if none
  * @nr_replies: its length, at most 256
@@ -787,6 +993,7 @@ struct portal_uring_cmd {
 
 #define PORTAL_URING_FETCH		_IOWR(PORTAL_IOC_MAGIC, 0x80, struct portal_uring_cmd)
 #define PORTAL_URING_COMMIT_AND_FETCH	_IOWR(PORTAL_IOC_MAGIC, 0x81, struct portal_uring_cmd)
+#define PORTAL_URING_CANCEL		_IOWR(PORTAL_IOC_MAGIC, 0x82, struct portal_uring_cmd)
 
 enum {
 	PORTAL_CMD_GET_INFO = 0x00,
@@ -800,6 +1007,9 @@ enum {
 	PORTAL_CMD_QUEUE_CREATE = 0x16,
 	PORTAL_CMD_QUEUE_OPEN = 0x17,
 	PORTAL_CMD_QUEUE_DEL = 0x18,
+	PORTAL_CMD_HOOK_INFO = 0x19,
+	PORTAL_CMD_REGION_INFO = 0x1a,
+	PORTAL_CMD_RATE_SET = 0x1b,
 	PORTAL_CMD_MEM_LIST = 0x20,
 	PORTAL_CMD_MEM_RW = 0x21,
 	PORTAL_CMD_MEM_MAP = 0x22,
@@ -809,6 +1019,7 @@ enum {
 	PORTAL_CMD_IRQ_MSI = 0x2a,
 	PORTAL_CMD_QUEUE_INFO = 0x30,
 	PORTAL_CMD_QUEUE_COMMIT = 0x31,
+	PORTAL_CMD_QUEUE_CANCEL = 0x32,
 };
 
 /* on /dev/portal */
@@ -824,6 +1035,9 @@ enum {
 #define PORTAL_QUEUE_CREATE	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_CREATE)
 #define PORTAL_QUEUE_OPEN	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_OPEN)
 #define PORTAL_QUEUE_DEL	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_DEL)
+#define PORTAL_HOOK_INFO	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_HOOK_INFO)
+#define PORTAL_REGION_INFO	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_REGION_INFO)
+#define PORTAL_RATE_SET		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_RATE_SET)
 #define PORTAL_MEM_LIST		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_MEM_LIST)
 #define PORTAL_MEM_RW		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_MEM_RW)
 #define PORTAL_MEM_MAP		_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_MEM_MAP)
@@ -834,5 +1048,6 @@ enum {
 /* on a queue fd */
 #define PORTAL_QUEUE_INFO	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_INFO)
 #define PORTAL_QUEUE_COMMIT	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_COMMIT)
+#define PORTAL_QUEUE_CANCEL	_IO(PORTAL_IOC_MAGIC, PORTAL_CMD_QUEUE_CANCEL)
 
 #endif /* _UAPI_LINUX_PORTAL_H */

@@ -74,7 +74,23 @@ struct portal_mock_access {
 /* Where vCPU @vcpu sees guest-physical address 0. */
 #define PORTAL_MOCK_GVA(vcpu)	((__u64)((vcpu) + 1) << 40)
 
+/**
+ * struct portal_mock_set - ioctl(PORTAL_MOCK_SET) on a mock VM fd: be the VMM
+ * @size: (in) sizeof(struct portal_mock_set)
+ * @flags: (in) PORTAL_MOCK_SET_F_CLOSE: close the VM, but live on
+ * @vcpus: (in) so many vCPUs there are from now on; 0: as many as before
+ * @__reserved: 0
+ */
+struct portal_mock_set {
+	__u32 size;
+	__u32 flags;
+#define PORTAL_MOCK_SET_F_CLOSE	(1U << 0)
+	__u32 vcpus;
+	__u32 __reserved;
+};
+
 #define PORTAL_MOCK_VM		_IO(PORTAL_IOC_MAGIC, 0x38)
 #define PORTAL_MOCK_ACCESS	_IO(PORTAL_IOC_MAGIC, 0x39)
+#define PORTAL_MOCK_SET		_IO(PORTAL_IOC_MAGIC, 0x3a)
 
 #endif /* _UAPI_LINUX_PORTAL_MOCK_H */

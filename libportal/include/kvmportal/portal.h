@@ -76,6 +76,11 @@ int portal_vm_from_fd(int fd, struct portal_vm **vm);
 int portal_vm_dup(struct portal_vm *vm, uint32_t rights);
 int portal_vm_fd(const struct portal_vm *vm);
 int portal_vm_get_info(struct portal_vm *vm, struct portal_vm_info *info);
+/*
+ * At most @rate requests of the guest per second, @burst at once; 0, 0: no limit.
+ * @flags: PORTAL_RATE_F_*.
+ */
+int portal_vm_set_rate(struct portal_vm *vm, uint32_t flags, uint64_t rate, uint32_t burst);
 /* Closes the fd; the last close of all duplicates detaches. */
 void portal_vm_close(struct portal_vm *vm);
 
@@ -89,12 +94,20 @@ struct portal_hook_opts {
 	uint64_t timeout_value;
 	uint32_t on_timeout;	/* enum portal_action */
 	uint32_t policy;	/* enum portal_policy */
+	const struct portal_filter *filters;
+	const uint32_t *queues;	/* a set of them; then queue_id is 0 */
+	uint32_t nr_filters;
+	uint32_t nr_queues;
 };
 
 /* Hooks hypercalls @first to @last into queue @queue_id; returns the hook id. */
 int portal_hook_hypercall(struct portal_vm *vm, uint32_t queue_id, uint32_t first,
 			  uint32_t last, const struct portal_hook_opts *opts);
 int portal_hook_del(struct portal_vm *vm, uint32_t hook_id);
+
+/* What it did; @hits: room for the hits of @nr filters, may be NULL with 0. */
+int portal_hook_get_info(struct portal_vm *vm, uint32_t hook_id,
+			 struct portal_target_info *info, uint64_t *hits, uint32_t nr);
 
 struct portal_region_opts {
 	size_t sz;
@@ -104,15 +117,27 @@ struct portal_region_opts {
 	uint64_t timeout_value;
 	uint32_t on_timeout;
 	uint32_t policy;
+	const struct portal_filter *filters;
+	const uint32_t *queues;	/* a set of them; then queue_id is 0 */
+	uint32_t nr_filters;
+	uint32_t nr_queues;
 };
 
 /* Claims [gpa, gpa + len) and maps its shadow page. */
 int portal_region_add(struct portal_vm *vm, uint32_t queue_id, uint64_t gpa, uint64_t len,
 		      const struct portal_region_range *ranges, uint32_t nr,
 		      const struct portal_region_opts *opts, struct portal_region **region);
-/* Maps the shadow page of a region that another holder of this client added. */
+/*
+ * Maps the shadow page of a region that another holder of this client added;
+ * needs the right of its bus.
+ */
 int portal_region_map(struct portal_vm *vm, uint32_t region_id, uint64_t shadow_off,
 		      uint32_t shadow_size, struct portal_region **region);
+/* The same with the raw queue fd of the owner of a queue that the region uses. */
+int portal_region_map_fd(int queue_fd, uint32_t region_id, uint64_t shadow_off,
+			 uint32_t shadow_size, struct portal_region **region);
+int portal_region_get_info(struct portal_vm *vm, uint32_t region_id,
+			   struct portal_target_info *info, uint64_t *hits, uint32_t nr);
 uint32_t portal_region_id(const struct portal_region *region);
 uint64_t portal_region_shadow_off(const struct portal_region *region);
 uint32_t portal_region_shadow_size(const struct portal_region *region);
@@ -128,7 +153,10 @@ void portal_region_write64(struct portal_region *region, uint32_t off, uint64_t 
 uint32_t portal_region_or32(struct portal_region *region, uint32_t off, uint32_t bits);
 /* Takes the count of a PORTAL_RANGE_F_COUNT doorbell; do it before the work. */
 uint32_t portal_region_take(struct portal_region *region, uint32_t aux);
-/* Removes the region from the guest and unmaps it, also on error. */
+/*
+ * Removes the region from the guest and unmaps it, also on error. -EPERM: it is
+ * from portal_region_map_fd().
+ */
 int portal_region_del(struct portal_region *region);
 /* Unmaps it only; the guest keeps it. */
 void portal_region_unmap(struct portal_region *region);
@@ -154,6 +182,7 @@ struct portal_queue_opts {
 	 * user_data is portal_queue_user_data() to portal_queue_cqe().
 	 */
 	struct io_uring *uring;
+	uint64_t open_flags;	/* PORTAL_QUEUE_OPEN_F_*, for portal_queue_open() */
 };
 
 int portal_queue_create(struct portal_vm *vm, const struct portal_queue_opts *opts,
@@ -230,6 +259,11 @@ int portal_queue_flush(struct portal_queue *queue);
 uint64_t portal_queue_user_data(const struct portal_queue *queue);
 /* Puts the FETCH into the ring unless it is there; -EBUSY: ring full. */
 int portal_queue_arm(struct portal_queue *queue);
+/*
+ * Ends the FETCH that is parked; its completion comes as any other. -ENOENT: none
+ * is. So one that stops can wait until nothing of its is under way.
+ */
+int portal_queue_cancel(struct portal_queue *queue);
 /*
  * 1: requests are there, 0: nothing yet, -EBUSY: a command of somebody else is
  * parked on the queue, arm() again in a while; -errno as portal_queue_wait().

@@ -15,7 +15,7 @@
  * @ops: our copy: callbacks that the plugin was built without are NULL
  * @dl: of dlopen()
  * @path: of the file, for messages
- * @copy: memfd that it was loaded from, -1 none
+ * @copy: memfd it was loaded from, for it was loaded already; -1
  */
 struct plugin {
 	struct portald_plugin ops;

@@ -180,4 +180,6 @@ const struct portald_api plugin_api = {
 	.command_end = api_command_end,
 	.command_cancel = api_command_cancel,
 	.command_info = api_command_info,
+	.lower_info = lower_info,
+	.lower_submit = lower_submit,
 };

@@ -14,6 +14,7 @@
 #include "cmdchan.h"
 #include "config.h"
 #include "frontend.h"
+#include "lower.h"
 #include "plugin.h"
 
 /**
@@ -21,6 +22,7 @@
  * @name: of the instance
  * @plugin: loaded, configured, opened
  * @handle: of its open()
+ * @lower: what is below it, if it is a filter
  * @backend: block plugins: what the front end works on
  * @main: of a further storage: the instance that has it; else NULL
  * @more: further storages: only plugin, handle and backend are used of each
@@ -57,6 +59,7 @@ struct portal_instance {
 	char name[CONFIG_NAME_MAX + 1];
 	struct plugin plugin;
 	void *handle;
+	struct portal_lower *lower;
 	struct backend *backend;
 	struct portal_instance *main;
 	struct portal_instance *more[FRONTEND_STORAGES - 1];

@@ -46,68 +46,67 @@ static uint64_t storage_of(const struct portal_instance *pi, const char *key, co
 	return sid;
 }
 
-static int bad_key(struct json_object *k, const char *plugin, int ret, const char *why,
-		   struct err *err)
+static int wait_worker(void *arg)
 {
-	const char *file = get_str(k, "file"), *key = get_str(k, "key");
-	int line = get_int(k, "line");
+	struct portal_instance *pi = arg;
 
-	if (ret == -ENOENT && !*why)
-		return err_set(err, ret,
-			       "%s:%d: unknown key '%s': neither portald nor plugin %s knows it; see portald --dump-plugin %s",
-			       file, line, key, plugin, plugin);
-	return err_set(err, ret, "%s:%d: %s: %s", file, line, key, *why ? why : strerror(-ret));
+	return worker_wait(&pi->env);
 }
 
-/* The keys of storage @sid go to @st's plugin. */
-static int configure(struct portal_instance *pi, struct portal_instance *st, uint64_t sid,
-		     struct json_object *keys, struct err *err)
+/*
+ * The keys of storage @sid: the front end takes some of the instance's own; what
+ * is left is for the plugins.
+ */
+static int sort_keys(struct portal_instance *pi, uint64_t sid, struct json_object *list,
+		     struct layer_key *keys, unsigned int *nr, struct err *err)
 {
-	const struct portald_plugin *ops = &st->plugin.ops;
-	const char *why;
 	int ret;
 
-	for (size_t i = 0; i < json_object_array_length(keys); i++) {
-		struct json_object *k = json_object_array_get_idx(keys, i);
-		const char *value = get_str(k, "value"), *key;
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *k = json_object_array_get_idx(list, i);
+		const char *file = get_str(k, "file"), *value = get_str(k, "value"), *key;
+		const char *name = get_str(k, "key");
+		int line = get_int(k, "line");
 		struct err fe_err = { "" };
 
-		if (storage_of(pi, get_str(k, "key"), &key) != sid)
+		if (storage_of(pi, name, &key) != sid ||
+		    (sid != MAIN_STORAGE && !strcmp(key, "plugin")))
 			continue;
 		ret = -ENOENT;
-		if (sid != MAIN_STORAGE && !strcmp(key, "plugin"))
-			ret = 0;
-		else if (sid == MAIN_STORAGE && pi->ops && pi->ops->config)
+		if (sid == MAIN_STORAGE && pi->ops && pi->ops->config)
 			ret = pi->ops->config(&pi->env, key, value, &fe_err);
 		if (ret < 0 && ret != -ENOENT)
-			return bad_key(k, ops->name, ret, fe_err.msg, err);
-		if (ret == -ENOENT && ops->config)
-			ret = ops->config(key, value);
-		why = api_take_error();
-		if (ret < 0)
-			return bad_key(k, ops->name, ret, why, err);
+			return err_set(err, ret, "%s:%d: %s: %s", file, line, name,
+				       fe_err.msg[0] ? fe_err.msg : strerror(-ret));
+		if (ret == -ENOENT)
+			keys[(*nr)++] = (struct layer_key){ key, name, value, file,
+							    (unsigned int)line };
 	}
-	if (!ops->config_complete)
-		return 0;
-	ret = ops->config_complete();
-	why = api_take_error();
-	if (ret < 0)
-		return err_set(err, ret, "%s", *why ? why : strerror(-ret));
 	return 0;
 }
 
-static int open_handle(struct portal_instance *pi, struct portal_instance *st, struct err *err)
+/* Configures and opens the plugin of @st, and what is below it. */
+static int open_storage(struct portal_instance *pi, struct portal_instance *st, uint64_t sid,
+			struct json_object *setup, struct json_object *list, struct err *err)
 {
+	struct layer_key *keys = calloc(json_object_array_length(list) + 1, sizeof(*keys));
+	struct layer_env env = {
+		.dir = get_str(setup, "plugin_dir"), .api = &plugin_api, .pi = st,
+		.opts = { .uring = &pi->ring, .wait = wait_worker, .arg = pi }, .keys = keys,
+	};
 	const char *why;
 	int ret;
 
-	st->handle = st->plugin.ops.open ? st->plugin.ops.open(st) : st;
-	why = api_take_error();
-	if (!st->handle)
-		return err_set(err, -EIO, "%s",
-			       *why ? why : "the plugin's open() failed and does not say why");
-	if (!pi->ops)
-		return 0;
+	if (!keys)
+		return err_set(err, -ENOMEM, "out of memory");
+	ret = sort_keys(pi, sid, list, keys, &env.nr_keys, err);
+	if (!ret && sid == MAIN_STORAGE && pi->ops && pi->ops->config_complete)
+		ret = pi->ops->config_complete(&pi->env, err);
+	if (!ret)
+		ret = layer_open(&env, &st->plugin, 0, &st->lower, &st->handle, err);
+	free(keys);
+	if (ret || !pi->ops)
+		return ret;
 	ret = backend_create(&st->plugin.ops, st->handle, &st->backend);
 	why = api_take_error();
 	if (ret)
@@ -160,9 +159,7 @@ static int add_storage(struct portal_instance *pi, uint32_t sid, struct json_obj
 	if (!ret)
 		ret = check_kind(pi, &st->plugin, err);
 	if (!ret)
-		ret = configure(pi, st, sid, keys, err);
-	if (!ret)
-		ret = open_handle(pi, st, err);
+		ret = open_storage(pi, st, sid, setup, keys, err);
 	pi->env.storages[pi->nr_more].sid = sid;
 	pi->env.storages[pi->nr_more].backend = st->backend;
 	return ret;
@@ -205,11 +202,7 @@ int worker_open_plugin(struct portal_instance *pi, struct json_object *setup, st
 		return ret;
 	if (!json_object_object_get_ex(setup, "keys", &keys))
 		return err_set(err, -EBADMSG, "no keys");
-	ret = configure(pi, pi, MAIN_STORAGE, keys, err);
-	if (!ret && pi->ops && pi->ops->config_complete)
-		ret = pi->ops->config_complete(&pi->env, err);
-	if (!ret)
-		ret = open_handle(pi, pi, err);
+	ret = open_storage(pi, pi, MAIN_STORAGE, setup, keys, err);
 	return ret ? ret : add_storages(pi, setup, keys, err);
 }
 
@@ -220,6 +213,8 @@ static void close_one(struct portal_instance *st)
 	if (st->handle && st->plugin.ops.close)
 		st->plugin.ops.close(st->handle);
 	st->handle = NULL;
+	lower_close(st->lower);
+	st->lower = NULL;
 	plugin_unload(&st->plugin);
 }
 

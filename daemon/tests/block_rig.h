@@ -78,7 +78,7 @@ static void rig_close(struct rig *rig)
 	rig->be = NULL;
 }
 
-static void rig_exit(struct rig *rig)
+static __attribute__((unused)) void rig_exit(struct rig *rig)
 {
 	if (rig->blk)
 		rig_close(rig);

@@ -108,7 +108,8 @@ struct portal_lower_info {
 
 /*
  * One operation on the worker's io_uring, embedded in something of the
- * plugin's. Put its address into sqe->user_data; done() gets cqe->res.
+ * plugin's. Put its address into sqe->user_data; done() gets cqe->res. With
+ * user_data 0 nobody is told.
  */
 struct portal_uring_op {
 	void (*done)(struct portal_uring_op *op, int res);

@@ -250,11 +250,17 @@ static unsigned int inflight(void *fe)
 	return block_inflight(dev->blk);
 }
 
+/* Requests since the queue was started. */
+static const char *const queue_keys[VIRTIO_MMIO_QUEUES_MAX] = {
+	"queue0", "queue1", "queue2", "queue3",
+};
+
 static void report(void *fe, void (*emit)(void *arg, const char *key, uint64_t val),
 		   void *arg)
 {
 	struct virtio_blk *dev = fe;
 	const struct block_stats *st = block_stats(dev->blk);
+	unsigned int q;
 
 	emit(arg, "reads", st->reads);
 	emit(arg, "read_bytes", st->read_bytes);
@@ -265,6 +271,10 @@ static void report(void *fe, void (*emit)(void *arg, const char *key, uint64_t v
 	emit(arg, "write_zeroes", dev->zeroes);
 	emit(arg, "errors", st->errors);
 	emit(arg, "bad_requests", dev->bad_requests);
+	for (q = 0; q < VIRTIO_MMIO_QUEUES_MAX; q++) {
+		if (dev->vm.st->vq[q].ready)
+			emit(arg, queue_keys[q], dev->vm.st->vq[q].counter);
+	}
 	emit(arg, "notifications", dev->vm.notifications);
 	emit(arg, "interrupts", dev->vm.interrupts);
 	emit(arg, "resets", dev->vm.st->resets);

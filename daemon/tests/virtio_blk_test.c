@@ -543,6 +543,9 @@ static void count_key(void *arg, const char *key, uint64_t val)
 	keys++;
 	if (!strcmp(key, "writes"))
 		*writes = val;
+	if (!strcmp(key, "queue0"))
+		assert_int_equal(val, 2);
+	assert_string_not_equal(key, "queue1");
 }
 
 static void counts_what_it_does(void **state)

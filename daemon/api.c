@@ -132,4 +132,6 @@ const struct portald_api plugin_api = {
 	.uring = api_uring,
 	.io_done = backend_io_done,
 	.size_changed = api_size_changed,
+	.lower_info = lower_info,
+	.lower_submit = lower_submit,
 };

@@ -51,6 +51,28 @@ static int ask_size(struct backend *be)
 	return 0;
 }
 
+static int ask_limits(struct backend *be)
+{
+	struct portal_io_limits *l = &be->info.limits;
+	uint32_t logical = be->info.logical;
+	int err;
+
+	l->struct_size = sizeof(*l);
+	if (!be->plugin->io_limits)
+		return 0;
+	err = be->plugin->io_limits(be->handle, l);
+	if (err < 0)
+		return err;
+	/* Beyond a page nothing that we allocate is aligned. */
+	if (l->mem_align & (l->mem_align - 1) || l->mem_align > 4096 ||
+	    (l->max_transfer && l->max_transfer < logical) ||
+	    (l->max_discard && l->max_discard < logical))
+		return -EINVAL;
+	l->max_transfer &= ~((uint64_t)logical - 1);
+	l->max_discard &= ~((uint64_t)logical - 1);
+	return 0;
+}
+
 static int ask_info(struct backend *be)
 {
 	const struct portald_plugin *p = be->plugin;
@@ -71,7 +93,9 @@ static int ask_info(struct backend *be)
 			info->physical = info->logical;
 	}
 
-	err = ask(be, p->can_write, false, &info->writable);
+	err = ask_limits(be);
+	if (!err)
+		err = ask(be, p->can_write, false, &info->writable);
 	if (!err)
 		err = ask(be, p->can_flush, p->flush, &info->flush);
 	if (!err)
@@ -261,6 +285,17 @@ int backend_start(struct backend *be, struct backend_io *bio)
 	int err = be->plugin->submit(be->handle, &bio->io);
 
 	return err < 0 ? err : 0;
+}
+
+/**
+ * backend_cancel() - ask an async plugin to end a request early
+ * @be: the backend
+ * @bio: given to backend_start(); its @end is still to come
+ */
+void backend_cancel(struct backend *be, struct backend_io *bio)
+{
+	if (be->info.async && be->plugin->cancel)
+		be->plugin->cancel(be->handle, &bio->io);
 }
 
 /**

@@ -26,6 +26,7 @@ struct backend;
  * @zero: ZERO is possible
  * @async: the plugin has submit()
  * @parallel: block functions may run at the same time
+ * @limits: what requests must be like
  */
 struct backend_info {
 	uint64_t size;
@@ -38,6 +39,7 @@ struct backend_info {
 	bool zero;
 	bool async;
 	bool parallel;
+	struct portal_io_limits limits;
 };
 
 /**
@@ -55,6 +57,7 @@ void backend_destroy(struct backend *be);
 const struct backend_info *backend_info(const struct backend *be);
 int backend_do(struct backend *be, const struct portal_io *io);
 int backend_start(struct backend *be, struct backend_io *bio);
+void backend_cancel(struct backend *be, struct backend_io *bio);
 int backend_update_size(struct backend *be);
 void backend_on_size_changed(struct backend *be, void (*fn)(void *arg), void *arg);
 void backend_lock(struct backend *be);

@@ -1,59 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * block.c - the block layer: bounds, pieces, FUA, threads for simple plugins
+ * block.c - the block layer: checks requests and runs them, piece by piece
  *
- * A request runs piece by piece: run() starts the next piece, piece_end() is
- * its end. An async plugin ends pieces mostly in the event thread; anything
- * that ends in another thread is put on a list and the event thread is woken
- * by an eventfd that the worker's ring reads. A plugin without submit() is
- * called from a few threads of ours.
+ * block_run() starts the next piece, block_piece_end() is its end. An async
+ * plugin ends pieces mostly in the event thread; anything that ends in another
+ * thread is put on a list and the event thread is woken by an eventfd that the
+ * worker's ring reads.
  */
 #include <errno.h>
-#include <liburing.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include "block.h"
+#include "block_int.h"
 
-#define POOL_THREADS	4
-
-struct block {
-	struct backend *be;
-	const struct backend_info *info;
-	struct block_opts opts;
-	struct block_stats stats;
-	unsigned int inflight;
-	pthread_t owner;		/* the event thread */
-
-	struct block_req *ended;	/* atomic: by other threads, last first */
-	unsigned int wakers;		/* atomic: other threads inside piece_end() */
-	bool resized;			/* atomic */
-	int wake_fd;
-	uint64_t wake_count;
-	struct portal_uring_op wake_op;
-	bool wake_armed;
-	bool stopping;
-
-	pthread_mutex_t lock;		/* the four below */
-	pthread_cond_t cond;
-	struct block_req *todo;
-	struct block_req **todo_tail;
-	bool stop;
-	unsigned int nr_threads;
-	pthread_t threads[POOL_THREADS];
-};
-
-static struct io_uring_sqe *get_sqe(struct io_uring *ring)
+struct io_uring_sqe *block_sqe(struct block *blk)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+	struct io_uring_sqe *sqe = io_uring_get_sqe(blk->opts.uring);
 
-	if (!sqe && io_uring_submit(ring) >= 0)
-		sqe = io_uring_get_sqe(ring);
+	if (!sqe && io_uring_submit(blk->opts.uring) >= 0)
+		sqe = io_uring_get_sqe(blk->opts.uring);
 	return sqe;
 }
 
@@ -67,119 +34,96 @@ static void wake(struct block *blk)
 	} while (n < 0 && errno == EINTR);
 }
 
-static void finish(struct block_req *req)
+/* What front ends tell apart; how it was called below is in the statistics. */
+static int map_error(const struct block_req *req, int err)
+{
+	switch (err) {
+	case 0:
+	case -ENOSPC:
+	case -EROFS:
+	case -EOPNOTSUPP:
+	case -ERANGE:
+	case -EINVAL:
+	case -ENOMEM:
+	case -ETIMEDOUT:
+		return err;
+	case -EDQUOT:
+	case -EFBIG:
+		return -ENOSPC;
+	case -ECANCELED:
+		if (!req->cancelled)
+			return -EIO;
+		return req->late ? -ETIMEDOUT : -ECANCELED;
+	default:
+		return -EIO;
+	}
+}
+
+static void age_add(struct block *blk, struct block_req *req)
+{
+	req->newer = NULL;
+	req->older = blk->newest;
+	if (blk->newest)
+		blk->newest->newer = req;
+	else
+		blk->oldest = req;
+	blk->newest = req;
+}
+
+static void age_remove(struct block *blk, struct block_req *req)
+{
+	if (req->older)
+		req->older->newer = req->newer;
+	else
+		blk->oldest = req->newer;
+	if (req->newer)
+		req->newer->older = req->older;
+	else
+		blk->newest = req->older;
+}
+
+void block_finish(struct block_req *req, int err)
 {
 	struct block *blk = req->blk;
-	struct block_stats *st = &blk->stats;
 
+	req->err = err;
+	if (req->cancelled && (err == -ECANCELED || err == -ETIMEDOUT))
+		blk->stats.cancelled++;
+	block_stats_end(blk, req);
+	block_late_end(blk, req);
+	age_remove(blk, req);
 	blk->inflight--;
-	if (req->err)
-		st->errors++;
-	switch (req->op) {
-	case PORTAL_IO_READ:
-		st->reads++;
-		st->read_bytes += req->err ? 0 : req->len;
-		break;
-	case PORTAL_IO_WRITE:
-		st->writes++;
-		st->write_bytes += req->err ? 0 : req->len;
-		break;
-	case PORTAL_IO_FLUSH:
-		st->flushes++;
-		break;
-	default:
-		st->others++;
-	}
-	req->done(req, req->err);
-}
-
-/* Takes iovecs for the next piece, and cuts the last one if it is too long. */
-static void take_iov(struct block_req *req, struct portal_io *io)
-{
-	uint64_t len = 0;
-	uint32_t i;
-
-	if (req->rest.iov_len) {
-		req->iov[req->iov_pos] = req->rest;
-		req->rest.iov_len = 0;
-	}
-	io->iov = &req->iov[req->iov_pos];
-	for (i = req->iov_pos; i < req->iovcnt && len < BLOCK_IO_BYTES; i++) {
-		struct iovec *v = &req->iov[i];
-		uint64_t room = BLOCK_IO_BYTES - len;
-
-		if (v->iov_len > room) {
-			req->rest.iov_base = (char *)v->iov_base + room;
-			req->rest.iov_len = v->iov_len - room;
-			v->iov_len = room;
-		}
-		len += v->iov_len;
-	}
-	io->iovcnt = i - req->iov_pos;
-	io->len = len;
-	req->iov_pos = req->rest.iov_len ? i - 1 : i;
-}
-
-/* False: there is nothing left to do. */
-static bool next_piece(struct block_req *req)
-{
-	struct portal_io *io = &req->bio.io;
-
-	if (req->err)
-		return false;
-	memset(io, 0, sizeof(*io));
-	if (req->pos < req->len) {
-		io->op = req->op;
-		io->flags = req->flags;
-		io->offset = req->offset + req->pos;
-		io->len = req->len - req->pos;
-		if (req->iovcnt)
-			take_iov(req, io);
-		req->pos += io->len;
-		return true;
-	}
-	if (req->flush) {
-		req->flush = false;
-		io->op = PORTAL_IO_FLUSH;
-		return true;
-	}
-	return false;
-}
-
-static void pool_add(struct block *blk, struct block_req *req)
-{
-	req->next = NULL;
-	pthread_mutex_lock(&blk->lock);
-	*blk->todo_tail = req;
-	blk->todo_tail = &req->next;
-	pthread_mutex_unlock(&blk->lock);
-	pthread_cond_signal(&blk->cond);
+	if (req->state != BLOCK_WAITING)
+		blk->active--;
+	block_limit_kick(blk);
+	req->done(req, map_error(req, req->err));
 }
 
 /* A loop and no recursion: a plugin may end every piece inside submit(). */
-static void run(struct block_req *req)
+void block_run(struct block_req *req)
 {
 	struct block *blk = req->blk;
-	int err;
+	int err, more;
 
-	while (next_piece(req)) {
+	while ((more = block_next_piece(req)) == PIECE_READY) {
 		if (!blk->info->async) {
-			pool_add(blk, req);
+			block_pool_add(req);
 			return;
 		}
+		req->state = BLOCK_RUNNING;
 		req->ended = false;
 		req->starting = true;
 		err = backend_start(blk->be, &req->bio);
 		req->starting = false;
-		if (err)
-			req->err = err;
-		else if (!req->ended)
+		if (!err && !req->ended)
 			return;
+		req->err = block_piece_done(req, err ? err : req->err);
 	}
-	finish(req);
+	if (more == PIECE_NONE)
+		block_finish(req, req->err);
 }
 
-static void piece_end(struct backend_io *bio, int err)
+void block_piece_end(struct backend_io *bio, int err)
 {
 	struct block_req *req = (void *)((char *)bio - offsetof(struct block_req, bio));
 	struct block *blk = req->blk;
@@ -187,10 +131,12 @@ static void piece_end(struct backend_io *bio, int err)
 
 	req->err = err;
 	if (pthread_equal(pthread_self(), blk->owner)) {
-		if (req->starting)
+		if (req->starting) {
 			req->ended = true;
-		else
-			run(req);
+		} else {
+			req->err = block_piece_done(req, err);
+			block_run(req);
+		}
 		return;
 	}
 	/* Once on the list, @req and then @blk may go; see block_destroy(). */
@@ -210,7 +156,7 @@ static void piece_end(struct backend_io *bio, int err)
 /* Requests that ended in other threads, in the order of their end. */
 static struct block_req *ended_list(struct block *blk)
 {
-	/* Acquire: pairs with piece_end(). */
+	/* Acquire: pairs with block_piece_end(). */
 	struct block_req *req = __atomic_exchange_n(&blk->ended, NULL, __ATOMIC_ACQUIRE);
 	struct block_req *list = NULL;
 
@@ -226,7 +172,7 @@ static struct block_req *ended_list(struct block *blk)
 
 static int arm_wake(struct block *blk)
 {
-	struct io_uring_sqe *sqe = get_sqe(blk->opts.uring);
+	struct io_uring_sqe *sqe = block_sqe(blk);
 
 	if (!sqe)
 		return -EBUSY;
@@ -251,12 +197,12 @@ static void woken(struct portal_uring_op *op, int res)
 	for (req = ended_list(blk); req;) {
 		struct block_req *next = req->next;
 
-		run(req);
+		req->err = block_piece_done(req, req->err);
+		block_run(req);
 		req = next;
 	}
-	if (__atomic_exchange_n(&blk->resized, false, __ATOMIC_ACQ_REL) &&
-	    !backend_update_size(blk->be) && blk->opts.resized)
-		blk->opts.resized(blk->opts.arg);
+	if (__atomic_exchange_n(&blk->resized, false, __ATOMIC_ACQ_REL))
+		block_update_size(blk);
 }
 
 static void size_changed(void *arg)
@@ -267,27 +213,14 @@ static void size_changed(void *arg)
 	wake(blk);
 }
 
-static void *pool_thread(void *arg)
+static void use_backend(struct block *blk, struct backend *be)
 {
-	struct block *blk = arg;
-	struct block_req *req;
-
-	pthread_mutex_lock(&blk->lock);
-	for (;;) {
-		while (!blk->todo && !blk->stop)
-			pthread_cond_wait(&blk->cond, &blk->lock);
-		req = blk->todo;
-		if (!req)
-			break;
-		blk->todo = req->next;
-		if (!blk->todo)
-			blk->todo_tail = &blk->todo;
-		pthread_mutex_unlock(&blk->lock);
-		piece_end(&req->bio, backend_do(blk->be, &req->bio.io));
-		pthread_mutex_lock(&blk->lock);
-	}
-	pthread_mutex_unlock(&blk->lock);
-	return NULL;
+	blk->be = be;
+	blk->info = backend_info(be);
+	blk->no_discard = !blk->info->discard;
+	blk->no_zero = !blk->info->zero;
+	blk->no_memory = false;
+	backend_on_size_changed(be, size_changed, blk);
 }
 
 /**
@@ -307,11 +240,8 @@ int block_create(struct backend *be, const struct block_opts *opts, struct block
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return -ENOMEM;
-	b->be = be;
-	b->info = backend_info(be);
 	b->opts = *opts;
 	b->owner = pthread_self();
-	b->todo_tail = &b->todo;
 	b->wake_op.done = woken;
 	b->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (b->wake_fd < 0) {
@@ -320,9 +250,11 @@ int block_create(struct backend *be, const struct block_opts *opts, struct block
 		free(b);
 		return err;
 	}
-	pthread_mutex_init(&b->lock, NULL);
-	pthread_cond_init(&b->cond, NULL);
-	backend_on_size_changed(be, size_changed, b);
+	block_limit_init(b);
+	block_timer_init(b);
+	block_emulate_init(b);
+	block_pool_init(b);
+	use_backend(b, be);
 	*blk = b;
 	return 0;
 }
@@ -337,9 +269,7 @@ int block_create(struct backend *be, const struct block_opts *opts, struct block
  */
 int block_start(struct block *blk)
 {
-	unsigned int nr = blk->info->parallel ? POOL_THREADS : 1;
-	sigset_t all, old;
-	int err = 0;
+	int err;
 
 	blk->owner = pthread_self();
 	if (!blk->wake_armed) {
@@ -347,18 +277,8 @@ int block_start(struct block *blk)
 		if (err)
 			return err;
 	}
-	if (blk->info->async)
-		return 0;
-	/* Signals are the event thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (blk->nr_threads < nr && !err) {
-		err = -pthread_create(&blk->threads[blk->nr_threads], NULL, pool_thread, blk);
-		if (!err)
-			blk->nr_threads++;
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return blk->nr_threads ? 0 : err;
+	blk->started = true;
+	return blk->info->async ? 0 : block_pool_start(blk);
 }
 
 static int check(const struct backend_info *info, const struct block_req *req)
@@ -377,9 +297,6 @@ static int check(const struct backend_info *info, const struct block_req *req)
 	default:
 		return -EOPNOTSUPP;
 	}
-	if ((req->op == PORTAL_IO_DISCARD && !info->discard) ||
-	    (req->op == PORTAL_IO_ZERO && !info->zero))
-		return -EOPNOTSUPP;
 	if (req->offset > info->size || req->len > info->size - req->offset)
 		return -ERANGE;
 	if ((req->offset | req->len) & (info->logical - 1) || req->iovcnt > BLOCK_IO_IOVS)
@@ -391,30 +308,96 @@ static int check(const struct backend_info *info, const struct block_req *req)
  * block_submit() - start a request
  * @blk: the block layer
  * @req: ends by its done(), perhaps before this returns. -ERANGE: beyond the
- *	end, -EINVAL: not in whole blocks, -EROFS, -EOPNOTSUPP, or the plugin's.
+ *	end, -EINVAL: not in whole blocks, -EROFS, or what became of the
+ *	backend's error. A discard that the backend can't do is right and does
+ *	nothing; zeroes that it can't do are written.
  */
 void block_submit(struct block *blk, struct block_req *req)
 {
 	const struct backend_info *info = blk->info;
 
-	blk->inflight++;
 	req->blk = blk;
-	req->bio.end = piece_end;
-	req->rest.iov_len = 0;
+	req->bio.end = block_piece_end;
+	req->bounce = NULL;
+	req->start = block_now(blk);
 	req->pos = 0;
 	req->iov_pos = 0;
+	req->iov_off = 0;
+	req->state = BLOCK_WAITING;
 	req->starting = false;
 	req->flush = false;
+	req->emulate = false;
+	req->cancelled = false;
+	req->late = false;
 	req->err = check(info, req);
 
+	if (++blk->inflight > blk->stats.inflight_max)
+		blk->stats.inflight_max = blk->inflight;
+	age_add(blk, req);
 	if (req->op == PORTAL_IO_FLUSH) {
 		req->len = 0;
 		req->flush = info->flush;
 	} else if (req->flags & PORTAL_IO_F_FUA && !info->fua) {
 		req->flags &= ~PORTAL_IO_F_FUA;
 		req->flush = info->flush && req->op != PORTAL_IO_READ;
+		if (req->flush)
+			blk->stats.emulated++;
 	}
-	run(req);
+	if (req->err) {
+		block_finish(req, req->err);
+		return;
+	}
+	block_late_begin(blk, req);
+	block_limit_admit(req);
+}
+
+void block_abandon(struct block_req *req, int err)
+{
+	bool forgotten = false;
+
+	req->cancelled = true;
+	switch (req->state) {
+	case BLOCK_WAITING:
+		forgotten = block_limit_forget(req);
+		break;
+	case BLOCK_UNBUFFERED:
+		forgotten = block_bounce_forget(req);
+		break;
+	case BLOCK_POOLED:
+		forgotten = block_pool_forget(req);
+		if (forgotten)
+			block_piece_done(req, err);	/* gives the bounce buffer back */
+		break;
+	default:
+		break;
+	}
+	if (!forgotten) {
+		backend_cancel(req->blk->be, &req->bio);
+		return;
+	}
+	block_finish(req, err);
+}
+
+/**
+ * block_cancel() - nobody wants the results of what is in flight
+ * @blk: the block layer
+ *
+ * What the backend has not seen ends with -ECANCELED; of the rest it is asked
+ * to end early, if it can. block_drain() then waits for that.
+ */
+void block_cancel(struct block *blk)
+{
+	uint64_t begin = block_now(blk);
+	struct block_req *req = blk->oldest;
+
+	while (req && req->start <= begin) {
+		if (req->cancelled) {
+			req = req->newer;
+			continue;
+		}
+		block_abandon(req, -ECANCELED);
+		req = blk->oldest;	/* its done() may have ended others, too */
+	}
 }
 
 unsigned int block_inflight(const struct block *blk)
@@ -426,29 +409,83 @@ unsigned int block_inflight(const struct block *blk)
  * block_drain() - wait until every request has ended
  * @blk: the block layer
  *
+ * Rate limits do not count meanwhile.
+ *
  * Return: 0, or -errno if the ring cannot be waited on: then the backend may
  * still write to the requests' memory.
  */
 int block_drain(struct block *blk)
 {
+	int err = 0;
+
+	blk->draining++;
+	block_limit_kick(blk);
+	while (blk->inflight && !err) {
+		err = blk->opts.wait(blk->opts.arg);
+		if (err > 0 || err == -EINTR)
+			err = 0;
+	}
+	blk->draining--;
+	return err;
+}
+
+/**
+ * block_swap() - go on with another backend
+ * @blk: the block layer; what is in flight ends on the old one
+ * @be: the guest must not notice more than a new size
+ *
+ * Return: 0: the old backend is the caller's again; -EINVAL: its blocks are
+ * larger, -EROFS: it can't be written to and the old one can; or -errno, and
+ * nothing has changed.
+ */
+int block_swap(struct block *blk, struct backend *be)
+{
+	const struct backend_info *old = blk->info, *new = backend_info(be);
 	int err;
 
-	while (blk->inflight) {
-		err = blk->opts.wait(blk->opts.arg);
-		if (err < 0 && err != -EINTR)
-			return err;
+	if (new->logical > old->logical)
+		return -EINVAL;
+	if (old->writable && !new->writable)
+		return -EROFS;
+	err = block_drain(blk);
+	if (err)
+		return err;
+	if (blk->started && !new->async) {
+		/* As many threads as it needs: a serial one gets only one. */
+		block_pool_stop(blk);
+		backend_on_size_changed(blk->be, NULL, NULL);
+		use_backend(blk, be);
+		err = block_pool_start(blk);
+		if (err)
+			abort();	/* neither old nor new can run: begin again */
+	} else {
+		block_pool_stop(blk);
+		backend_on_size_changed(blk->be, NULL, NULL);
+		use_backend(blk, be);
 	}
+	if (blk->opts.resized && new->size != old->size)
+		blk->opts.resized(blk->opts.arg);
 	return 0;
+}
+
+/**
+ * block_update_size() - the medium may have a new size
+ * @blk: the block layer
+ *
+ * Return: 0 or the backend's -errno, and then the size is as it was.
+ */
+int block_update_size(struct block *blk)
+{
+	int err = backend_update_size(blk->be);
+
+	if (!err && blk->opts.resized)
+		blk->opts.resized(blk->opts.arg);
+	return err;
 }
 
 const struct backend_info *block_info(const struct block *blk)
 {
 	return blk->info;
-}
-
-const struct block_stats *block_stats(const struct block *blk)
-{
-	return &blk->stats;
 }
 
 /**
@@ -457,22 +494,17 @@ const struct block_stats *block_stats(const struct block *blk)
  */
 void block_destroy(struct block *blk)
 {
-	unsigned int i;
-
 	if (!blk)
 		return;
 	if (block_drain(blk))
 		abort();
 	backend_on_size_changed(blk->be, NULL, NULL);
-	pthread_mutex_lock(&blk->lock);
-	blk->stop = true;
-	pthread_mutex_unlock(&blk->lock);
-	pthread_cond_broadcast(&blk->cond);
-	for (i = 0; i < blk->nr_threads; i++)
-		pthread_join(blk->threads[i], NULL);
+	block_pool_stop(blk);
 	blk->stopping = true;
 	wake(blk);
-	while (blk->wake_armed) {
+	block_timer_stop(blk, &blk->limit_timer);
+	block_timer_stop(blk, &blk->late_timer);
+	while (blk->wake_armed || block_timer_busy(blk)) {
 		int err = blk->opts.wait(blk->opts.arg);
 
 		if (err < 0 && err != -EINTR)
@@ -481,7 +513,7 @@ void block_destroy(struct block *blk)
 	while (__atomic_load_n(&blk->wakers, __ATOMIC_ACQUIRE))
 		sched_yield();
 	close(blk->wake_fd);
-	pthread_cond_destroy(&blk->cond);
-	pthread_mutex_destroy(&blk->lock);
+	block_pool_free(blk);
+	block_emulate_free(blk);
 	free(blk);
 }

@@ -8,10 +8,14 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/portal.h>
 #include <linux/portal_guest.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "plugin.h"
@@ -19,12 +23,44 @@
 /* Up to open(): without these members there is nothing to call. */
 #define MIN_SIZE (offsetof(struct portald_plugin, open) + sizeof(void *))
 
+/*
+ * A second layer of the same plugin: it must not share the first one's static
+ * variables, so it is loaded from a file of its own, by a name that nobody else
+ * has as long as the fd is open.
+ */
+static int open_copy(struct plugin *p, const char *name, struct err *err)
+{
+	int from = open(p->path, O_RDONLY | O_CLOEXEC);
+	char path[64];
+	struct stat st;
+	ssize_t n = -1;
+
+	p->copy = memfd_create(name, MFD_CLOEXEC);
+	if (from >= 0 && p->copy >= 0 && !fstat(from, &st))
+		n = sendfile(p->copy, from, NULL, (size_t)st.st_size);
+	if (from >= 0)
+		close(from);
+	if (n < 0 || n != st.st_size)
+		return err_set(err, -EIO, "plugin %s: cannot be copied for a second use", name);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->copy);
+	p->dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (!p->dl)
+		return err_set(err, -ENOEXEC, "plugin %s: cannot be loaded: %s", name, dlerror());
+	return 0;
+}
+
 static int open_object(struct plugin *p, const char *name, struct err *err)
 {
 	if (access(p->path, F_OK))
 		return err_set(err, -ENOENT,
 			       "plugin %s: %s does not exist; install it or fix 'plugin' or 'plugin_dir'",
 			       name, p->path);
+	p->dl = dlopen(p->path, RTLD_NOW | RTLD_NOLOAD);
+	if (p->dl) {
+		dlclose(p->dl);
+		p->dl = NULL;
+		return open_copy(p, name, err);
+	}
 	p->dl = dlopen(p->path, RTLD_NOW | RTLD_LOCAL);
 	if (!p->dl)
 		return err_set(err, -ENOEXEC, "plugin %s: cannot be loaded: %s", name, dlerror());
@@ -72,6 +108,8 @@ static const char *missing_callback(const struct portald_plugin *ops)
 			return "reg_read (it has CALL registers)";
 	if ((ops->pread || ops->submit || ops->pwrite) && !ops->get_size)
 		return "get_size (it is a block backend)";
+	if (ops->open_filter && !ops->submit)
+		return "submit (it has open_filter)";
 	if (ops->get_size && !ops->pread && !ops->submit)
 		return "pread or submit (it has get_size)";
 	return NULL;
@@ -111,6 +149,7 @@ int plugin_load(struct plugin *p, const char *dir, const char *name,
 	int ret;
 
 	memset(p, 0, sizeof(*p));
+	p->copy = -1;
 	if (asprintf(&p->path, "%s/%s.so", dir, name) < 0) {
 		p->path = NULL;
 		return err_set(err, -ENOMEM, "out of memory");
@@ -145,6 +184,8 @@ void plugin_unload(struct plugin *p)
 			p->ops.unload();
 		dlclose(p->dl);
 	}
+	if (p->path && p->copy >= 0)
+		close(p->copy);
 	free(p->path);
 	memset(p, 0, sizeof(*p));
 }
@@ -179,6 +220,7 @@ void plugin_dump(const struct plugin *p, FILE *out)
 	fprintf(out, "region_len=%u\n", ops->region_len);
 	fprintf(out, "has_interrupt=%d\n", !!ops->interrupt);
 	fprintf(out, "has_submit=%d\n", !!ops->submit);
+	fprintf(out, "filter=%d\n", !!ops->open_filter);
 	for (line = ops->config_help; line && *line; line = *end ? end + 1 : end) {
 		end = strchrnul(line, '\n');
 		fprintf(out, "config_help=%.*s\n", (int)(end - line), line);

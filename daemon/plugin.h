@@ -15,11 +15,13 @@
  * @ops: our copy: callbacks that the plugin was built without are NULL
  * @dl: of dlopen()
  * @path: of the file, for messages
+ * @copy: memfd it was loaded from, for it was loaded already; -1
  */
 struct plugin {
 	struct portald_plugin ops;
 	void *dl;
 	char *path;
+	int copy;
 };
 
 /* Loads @dir/@name.so and calls its load(). */

@@ -139,7 +139,12 @@ static void again(struct portal_uring_op *op, int res)
 
 static void quiesce(void *arg)
 {
-	wait_idle(arg);
+	struct virtio_blk *dev = arg;
+
+	/* A reset: nobody wants the results. Of what else waits somebody does. */
+	if (dev->vm.quiescing == ~0U)
+		block_cancel(dev->blk);
+	wait_idle(dev);
 }
 
 static int wait_uring(void *arg)
@@ -259,17 +264,9 @@ static void report(void *fe, void (*emit)(void *arg, const char *key, uint64_t v
 		   void *arg)
 {
 	struct virtio_blk *dev = fe;
-	const struct block_stats *st = block_stats(dev->blk);
 	unsigned int q;
 
-	emit(arg, "reads", st->reads);
-	emit(arg, "read_bytes", st->read_bytes);
-	emit(arg, "writes", st->writes);
-	emit(arg, "write_bytes", st->write_bytes);
-	emit(arg, "flushes", st->flushes);
-	emit(arg, "discards", dev->discards);
-	emit(arg, "write_zeroes", dev->zeroes);
-	emit(arg, "errors", st->errors);
+	block_report(dev->blk, emit, arg);
 	emit(arg, "bad_requests", dev->bad_requests);
 	for (q = 0; q < VIRTIO_MMIO_QUEUES_MAX; q++) {
 		if (dev->vm.st->vq[q].ready)

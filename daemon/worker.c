@@ -152,9 +152,23 @@ static int on_enable(struct portal_instance *pi, const struct chan_msg *msg)
 	return send_msg(CHAN_ACK, msg->seq, ret, ret ? err.msg : NULL);
 }
 
+/* "latency_us.read.64": the dots make objects in objects. */
 static void emit(void *arg, const char *key, uint64_t val)
 {
-	json_object_object_add(arg, key, json_object_new_uint64(val));
+	struct json_object *obj = arg, *inner;
+	const char *dot;
+	char name[64];
+
+	while ((dot = strchr(key, '.'))) {
+		snprintf(name, sizeof(name), "%.*s", (int)(dot - key), key);
+		if (!json_object_object_get_ex(obj, name, &inner)) {
+			inner = json_object_new_object();
+			json_object_object_add(obj, name, inner);
+		}
+		obj = inner;
+		key = dot + 1;
+	}
+	json_object_object_add(obj, key, json_object_new_uint64(val));
 }
 
 static int on_stat(struct portal_instance *pi, uint32_t seq)

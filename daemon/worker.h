@@ -12,6 +12,7 @@
 #include "channel.h"
 #include "config.h"
 #include "frontend.h"
+#include "lower.h"
 #include "plugin.h"
 
 /**
@@ -19,6 +20,7 @@
  * @name: of the instance
  * @plugin: loaded, configured, opened
  * @handle: of its open()
+ * @lower: what is below it, if it is a filter
  * @backend: block plugins: what the front end works on
  * @ops: of the front end, NULL for a service
  * @fe: the front end, between START and the end
@@ -44,6 +46,7 @@ struct portal_instance {
 	char name[CONFIG_NAME_MAX + 1];
 	struct plugin plugin;
 	void *handle;
+	struct portal_lower *lower;
 	struct backend *backend;
 	const struct frontend_ops *ops;
 	void *fe;

@@ -32,36 +32,39 @@ static int get_int(struct json_object *obj, const char *key)
 	return json_object_object_get_ex(obj, key, &val) ? json_object_get_int(val) : 0;
 }
 
-static int configure(struct portal_instance *pi, struct json_object *keys, struct err *err)
+static int wait_worker(void *arg)
 {
-	const struct portald_plugin *ops = &pi->plugin.ops;
-	const char *why;
+	struct portal_instance *pi = arg;
+
+	return worker_wait(&pi->env);
+}
+
+/* Configures and opens it, and what is below it. */
+static int open_layers(struct portal_instance *pi, struct json_object *setup,
+		       struct json_object *list, struct err *err)
+{
+	size_t nr = json_object_array_length(list);
+	struct layer_key *keys = calloc(nr + 1, sizeof(*keys));
+	struct layer_env env = {
+		.dir = get_str(setup, "plugin_dir"), .api = &plugin_api, .pi = pi,
+		.opts = { .uring = &pi->ring, .wait = wait_worker, .arg = pi },
+		.keys = keys, .nr_keys = (unsigned int)nr,
+	};
 	int ret;
 
-	for (size_t i = 0; i < json_object_array_length(keys); i++) {
-		struct json_object *k = json_object_array_get_idx(keys, i);
-		const char *key = get_str(k, "key"), *value = get_str(k, "value");
-		const char *file = get_str(k, "file");
-		int line = get_int(k, "line");
+	if (!keys)
+		return err_set(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < nr; i++) {
+		struct json_object *k = json_object_array_get_idx(list, i);
 
-		ret = ops->config ? ops->config(key, value) : -ENOENT;
-		why = api_take_error();
-		if (ret >= 0)
-			continue;
-		if (ret == -ENOENT && !*why)
-			return err_set(err, ret,
-				       "%s:%d: unknown key '%s': neither portald nor plugin %s knows it; see portald --dump-plugin %s",
-				       file, line, key, ops->name, ops->name);
-		return err_set(err, ret, "%s:%d: %s: %s", file, line, key,
-			       *why ? why : strerror(-ret));
+		keys[i] = (struct layer_key) {
+			.key = get_str(k, "key"), .value = get_str(k, "value"),
+			.file = get_str(k, "file"), .line = (unsigned int)get_int(k, "line"),
+		};
 	}
-	if (!ops->config_complete)
-		return 0;
-	ret = ops->config_complete();
-	why = api_take_error();
-	if (ret < 0)
-		return err_set(err, ret, "%s", *why ? why : strerror(-ret));
-	return 0;
+	ret = layer_open(&env, &pi->plugin, 0, &pi->lower, &pi->handle, err);
+	free(keys);
+	return ret;
 }
 
 static int open_plugin(struct portal_instance *pi, struct json_object *setup, struct err *err)
@@ -79,16 +82,9 @@ static int open_plugin(struct portal_instance *pi, struct json_object *setup, st
 			       name);
 	if (!json_object_object_get_ex(setup, "keys", &keys))
 		return err_set(err, -EBADMSG, "no keys");
-	ret = configure(pi, keys, err);
-	if (ret)
+	ret = open_layers(pi, setup, keys, err);
+	if (ret || !pi->ops)
 		return ret;
-	pi->handle = pi->plugin.ops.open ? pi->plugin.ops.open(pi) : pi;
-	why = api_take_error();
-	if (!pi->handle)
-		return err_set(err, -EIO, "%s",
-			       *why ? why : "the plugin's open() failed and does not say why");
-	if (!pi->ops)
-		return 0;
 	ret = backend_create(&pi->plugin.ops, pi->handle, &pi->backend);
 	why = api_take_error();
 	if (ret)
@@ -319,6 +315,8 @@ void worker_teardown(struct portal_instance *pi)
 	if (pi->handle && pi->plugin.ops.close)
 		pi->plugin.ops.close(pi->handle);
 	pi->handle = NULL;
+	lower_close(pi->lower);
+	pi->lower = NULL;
 	plugin_unload(&pi->plugin);
 	if (pi->env.mem)
 		portal_mem_unmap(pi->env.mem);

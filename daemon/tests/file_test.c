@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #define LOCK_TRIES	25
 #include "../plugins/file/file.c"
+#include "../plugins/file/image.c"
 
 static char last_error[512];
 static char image[64];
@@ -25,6 +26,19 @@ static __attribute__((format(printf, 1, 2))) void fake_error(const char *fmt, ..
 	va_start(ap, fmt);
 	vsnprintf(last_error, sizeof(last_error), fmt, ap);
 	va_end(ap);
+}
+
+static char last_log[512];
+static unsigned int log_lines;
+
+static __attribute__((format(printf, 2, 3))) void fake_log(int level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(last_log, sizeof(last_log), fmt, ap);
+	va_end(ap);
+	log_lines++;
 }
 
 static int fake_parse_bool(const char *str, bool *val)
@@ -47,7 +61,7 @@ static void fake_io_done(struct portal_io *io, int err)
 }
 
 static const struct portald_api fake_api = {
-	.struct_size = sizeof(fake_api), .error = fake_error, .parse_bool = fake_parse_bool,
+	.struct_size = sizeof(fake_api), .error = fake_error, .log = fake_log, .parse_bool = fake_parse_bool,
 	.uring = fake_uring, .io_done = fake_io_done,
 };
 
@@ -143,6 +157,30 @@ static void one_writer_or_many_readers(void **state)
 	plugin.close(a);
 }
 
+static void names_the_holder(void **state)
+{
+	char pid[32];
+	int sync[2];
+	pid_t child;
+	char c;
+
+	(void)state;
+	assert_int_equal(pipe(sync), 0);
+	child = fork();
+	if (!child) {
+		if (!open_it(image, "off") || write(sync[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	assert_int_equal(read(sync[0], &c, 1), 1);
+	snprintf(pid, sizeof(pid), "pid %d;", (int)child);
+	expect_error(image, "off", pid);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	close(sync[0]);
+	close(sync[1]);
+}
+
 /* The worker before us was killed a moment ago. */
 static void waits_for_the_lock_of_a_dying_worker(void **state)
 {
@@ -221,7 +259,7 @@ static void passes_errors_of_the_kernel_up(void **state)
 	io.op = PORTAL_IO_WRITE;	/* block.c would not let it come here */
 	assert_int_equal(plugin.submit(a, &io), 0);
 	assert_int_equal(wait_one(), -EBADF);
-	io.op = PORTAL_IO_DISCARD;
+	io.op = PORTAL_IO_ZERO + 1;
 	assert_int_equal(plugin.submit(a, &io), -EOPNOTSUPP);
 	plugin.close(a);
 	io_uring_queue_exit(&ring);
@@ -246,6 +284,41 @@ static void fua_and_flush_reach_the_medium(void **state)
 	io_uring_queue_exit(&ring);
 }
 
+/* What happens to an image behind our back: a line of the log, once, and EIO. */
+static void notices_what_becomes_of_an_image(void **state)
+{
+	static char buf[4096];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct portal_io io = { .op = PORTAL_IO_READ, .offset = 512 << 10, .len = 4096,
+				.iov = &iov, .iovcnt = 1 };
+	void *a = open_it(image, "off");
+	unsigned int i;
+
+	(void)state;
+	log_lines = 0;
+	assert_int_equal(io_uring_queue_init(4, &ring, 0), 0);
+	assert_int_equal(plugin.get_size(a), 1 << 20);
+	assert_int_equal(plugin.submit(a, &io), 0);
+	assert_int_equal(wait_one(), 0);
+	assert_int_equal(truncate(image, 512 << 10), 0);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(plugin.submit(a, &io), 0);
+		assert_int_equal(wait_one(), -EIO);
+	}
+	assert_int_equal(log_lines, 1);
+	assert_non_null(strstr(last_log, "cut off: 524288 bytes, 1048576"));
+	unlink(image);
+	for (i = 0; i < 3; i++) {
+		io = (struct portal_io){ .op = PORTAL_IO_FLUSH };
+		assert_int_equal(plugin.submit(a, &io), 0);
+		assert_int_equal(wait_one(), 0);
+	}
+	assert_int_equal(log_lines, 2);
+	assert_non_null(strstr(last_log, "deleted or replaced"));
+	plugin.close(a);
+	io_uring_queue_exit(&ring);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -254,6 +327,8 @@ int main(void)
 		T(needs_a_path),
 		T(explains_what_it_cannot_open),
 		T(one_writer_or_many_readers),
+		T(names_the_holder),
+		T(notices_what_becomes_of_an_image),
 		T(waits_for_the_lock_of_a_dying_worker),
 		T(says_what_it_can),
 		T(passes_errors_of_the_kernel_up),

@@ -80,8 +80,36 @@ struct portal_io {
 };
 
 /*
+ * What requests to a block plugin must be like. portald has filled it for a
+ * plugin that takes anything; 0 means no limit. Only grows, as all structs.
+ */
+struct portal_io_limits {
+	uint32_t struct_size;	/* portald's: what lies beyond is not there */
+	uint32_t mem_align;	/* of READ and WRITE: address and length of each iovec */
+	uint32_t max_iovs;
+	uint32_t max_inflight;	/* requests at a time */
+	uint64_t max_transfer;	/* bytes of a READ or WRITE */
+	uint64_t max_discard;	/* bytes of a DISCARD or ZERO */
+};
+
+/* A layer below a filter, the daemon's; see open_filter. */
+struct portal_lower;
+
+struct portal_lower_info {
+	uint64_t size;
+	uint32_t logical;
+	uint32_t physical;
+	bool writable;		/* flush, FUA, discard and zeroes always work: */
+	bool flush;		/* these say if the layer does them itself */
+	bool fua;
+	bool discard;
+	bool zero;
+};
+
+/*
  * One operation on the worker's io_uring, embedded in something of the
- * plugin's. Put its address into sqe->user_data; done() gets cqe->res.
+ * plugin's. Put its address into sqe->user_data; done() gets cqe->res. With
+ * user_data 0 nobody is told.
  */
 struct portal_uring_op {
 	void (*done)(struct portal_uring_op *op, int res);
@@ -115,6 +143,15 @@ struct portald_api {
 	void (*io_done)(struct portal_io *io, int err);
 	/* Size of the medium changed: get_size() is asked again. */
 	void (*size_changed)(struct portal_instance *pi);
+	/*
+	 * The layer below a filter, for open_filter and everything after it.
+	 * lower_submit() starts @io, any request of any length within the size,
+	 * and ends it by @done, always in the worker's event thread and perhaps
+	 * before it returns. -errno: not started. Only from the event thread.
+	 */
+	const struct portal_lower_info *(*lower_info)(struct portal_lower *lower);
+	int (*lower_submit)(struct portal_lower *lower, struct portal_io *io,
+			    void (*done)(struct portal_io *io, int err));
 };
 
 struct portald_plugin {
@@ -171,6 +208,20 @@ struct portald_plugin {
 	int (*zero)(void *handle, uint64_t len, uint64_t offset, uint32_t flags);
 	/* Asynchronous: start @io, end it by api->io_done(); -errno: not started. */
 	int (*submit)(void *handle, struct portal_io *io);
+	/* Asked once, after block_size. */
+	int (*io_limits)(void *handle, struct portal_io_limits *limits);
+	/*
+	 * @io, given to submit(), should end early. It ends by io_done() all the
+	 * same, with -ECANCELED, or as if nothing had been asked; not before the
+	 * plugin has stopped using its memory.
+	 */
+	void (*cancel)(void *handle, struct portal_io *io);
+	/*
+	 * Instead of open: the plugin is a filter over another block plugin, which
+	 * the section names by lower=NAME; its keys are lower.KEY=VALUE. @lower is
+	 * open, and is closed after .close.
+	 */
+	void *(*open_filter)(struct portal_instance *pi, struct portal_lower *lower);
 };
 
 #if defined(__cplusplus)

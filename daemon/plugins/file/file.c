@@ -2,54 +2,42 @@
 /*
  * file.c - an image file or a block device, through the worker's io_uring
  *
- * Requests go straight between the page cache and the guest's memory. That
- * memory is mapped without struct pages, so direct I/O is not possible here.
- *
- * The image is locked as long as it is open (OFD lock). The kernel keeps it
- * locked until the last request of a killed worker has ended, so the next
- * worker, which waits for the lock, never overtakes one.
+ * Without direct=on requests go straight between the page cache and the guest's
+ * memory. Direct I/O needs memory with struct pages, which a guest's is only if
+ * its RAM is a shared mapping of a file; where it is not, the block layer finds
+ * out by the first -EFAULT and copies from then on.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-#include <portald/plugin.h>
-
-#ifndef LOCK_TRIES
-#define LOCK_TRIES	100
-#endif
-#define LOCK_WAIT_MS	20
-
-struct file {
-	struct portal_instance *pi;
-	int fd;
-	bool block_device;
-};
+#include "file.h"
 
 /*
  * One request: in the request's own room for us, so nothing is allocated.
  * @done: bytes so far, by earlier short reads or writes
+ * @sync: the rest of a ZERO with FUA, which the kernel does not have
+ * @cancelled: not tried again
  */
 struct file_op {
 	struct portal_uring_op op;
 	struct file *file;
 	uint64_t done;
+	bool sync;
+	bool cancelled;
 };
 
 _Static_assert(sizeof(struct file_op) <= sizeof(((struct portal_io *)0)->plugin_data),
 	       "a file_op must fit in plugin_data");
 
-static const struct portald_api *api;
-static char *path;
-static bool readonly;
-
-static void op_done(struct portal_uring_op *op, int res);
+const struct portald_api *file_api;
+struct file_opts file_opts = { .discard = true };
 
 static struct portal_io *op_io(struct portal_uring_op *op)
 {
@@ -58,113 +46,52 @@ static struct portal_io *op_io(struct portal_uring_op *op)
 
 static int file_load(const struct portald_api *portald)
 {
-	api = portald;
+	file_api = portald;
 	return 0;
 }
 
 static void file_unload(void)
 {
-	free(path);
-	path = NULL;
+	free(file_opts.path);
+	file_opts = (struct file_opts) { .discard = true };
 }
 
 static int file_config(const char *key, const char *value)
 {
+	uint64_t size;
+
 	if (!strcmp(key, "path")) {
-		free(path);
-		path = strdup(value);
-		return path ? 0 : -ENOMEM;
+		free(file_opts.path);
+		file_opts.path = strdup(value);
+		return file_opts.path ? 0 : -ENOMEM;
 	}
 	if (!strcmp(key, "readonly"))
-		return api->parse_bool(value, &readonly);
+		return file_api->parse_bool(value, &file_opts.readonly);
+	if (!strcmp(key, "direct"))
+		return file_api->parse_bool(value, &file_opts.direct);
+	if (!strcmp(key, "discard"))
+		return file_api->parse_bool(value, &file_opts.discard);
+	if (!strcmp(key, "block_size")) {
+		int ret = file_api->parse_size(value, &size);
+
+		if (ret)
+			return ret;
+		if (size != 512 && size != 4096) {
+			file_api->error("%s is neither 512 nor 4096", value);
+			return -EINVAL;
+		}
+		file_opts.block_size = (uint32_t)size;
+		return 0;
+	}
 	return -ENOENT;
 }
 
 static int file_config_complete(void)
 {
-	if (path && *path)
+	if (file_opts.path && *file_opts.path)
 		return 0;
-	api->error("path= is missing: the image file or block device to use");
+	file_api->error("path= is missing: the image file or block device to use");
 	return -EINVAL;
-}
-
-static int open_image(void)
-{
-	int fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-
-	if (fd >= 0)
-		return fd;
-	switch (errno) {
-	case ENOENT:
-		api->error("%s: there is no such image; create it (truncate -s 10G %s) or correct path=",
-			   path, path);
-		break;
-	case EISDIR:
-		api->error("%s is a directory; path= must name an image file or a block device",
-			   path);
-		break;
-	case EACCES:
-	case EPERM:
-		if (!readonly && access(path, R_OK) == 0)
-			api->error("%s is not writable for portald; change its permissions or set readonly=on",
-				   path);
-		else
-			api->error("%s: portald has no permission to open it; change its owner or mode",
-				   path);
-		break;
-	case EROFS:
-		api->error("%s is on a read-only filesystem; set readonly=on", path);
-		break;
-	default:
-		api->error("%s: %s", path, strerror(errno));
-	}
-	return -1;
-}
-
-static int check_kind(struct file *file)
-{
-	struct stat st;
-
-	if (fstat(file->fd, &st)) {
-		api->error("%s: %s", path, strerror(errno));
-		return -1;
-	}
-	if (S_ISDIR(st.st_mode)) {
-		api->error("%s is a directory; path= must name an image file or a block device",
-			   path);
-		return -1;
-	}
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
-		api->error("%s is neither a regular file nor a block device", path);
-		return -1;
-	}
-	file->block_device = S_ISBLK(st.st_mode);
-	return 0;
-}
-
-static int lock_image(const struct file *file)
-{
-	struct timespec ts = { .tv_nsec = LOCK_WAIT_MS * 1000000L };
-	struct flock fl = {
-		.l_type = readonly ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,
-	};
-	int i;
-
-	for (i = 0; i < LOCK_TRIES; i++) {
-		if (!fcntl(file->fd, F_OFD_SETLK, &fl))
-			return 0;
-		if (errno != EAGAIN && errno != EACCES) {
-			api->error("%s cannot be locked: %s", path, strerror(errno));
-			return -1;
-		}
-		/* Perhaps by a killed worker's last requests. */
-		nanosleep(&ts, NULL);
-	}
-	api->error("%s is in use by another process (see: lslocks); %s", path,
-		   readonly ? "it is open for writing there" :
-			      "use it once, or with readonly=on everywhere");
-	return -1;
 }
 
 static void *file_open(struct portal_instance *pi)
@@ -174,16 +101,8 @@ static void *file_open(struct portal_instance *pi)
 	if (!file)
 		return NULL;
 	file->pi = pi;
-	file->fd = open_image();
-	if (file->fd < 0)
-		goto free_file;
-	if (check_kind(file) || lock_image(file))
-		goto close_fd;
-	return file;
-
-close_fd:
-	close(file->fd);
-free_file:
+	if (!file_open_image(file))
+		return file;
 	free(file);
 	return NULL;
 }
@@ -200,33 +119,44 @@ static int64_t file_get_size(void *handle)
 {
 	struct file *file = handle;
 	struct stat st;
-	uint64_t size;
 
-	if (file->block_device)
-		return ioctl(file->fd, BLKGETSIZE64, &size) ? -errno : (int64_t)size;
-	return fstat(file->fd, &st) ? -errno : st.st_size;
+	if (file->block_device) {
+		if (ioctl(file->fd, BLKGETSIZE64, &file->size))
+			return -errno;
+	} else {
+		if (fstat(file->fd, &st))
+			return -errno;
+		file->size = (uint64_t)st.st_size;
+	}
+	file->told_short = false;
+	return (int64_t)file->size;
 }
 
 static int file_block_size(void *handle, uint32_t *logical, uint32_t *physical)
 {
 	struct file *file = handle;
-	unsigned int phys = 0;
-	int log = 0;
 
-	*logical = 512;
-	*physical = 4096;
-	if (!file->block_device)
-		return 0;
-	if (ioctl(file->fd, BLKSSZGET, &log) || ioctl(file->fd, BLKPBSZGET, &phys))
-		return -errno;
-	*logical = (uint32_t)log;
-	*physical = phys;
+	*logical = file->logical;
+	*physical = file->physical;
+	return 0;
+}
+
+static int file_io_limits(void *handle, struct portal_io_limits *limits)
+{
+	struct file *file = handle;
+
+	limits->mem_align = file->mem_align;
 	return 0;
 }
 
 static int file_can_write(void *handle)
 {
-	return !readonly;
+	return !file_opts.readonly;
+}
+
+static int file_can_discard(void *handle)
+{
+	return file_opts.discard;
 }
 
 static int file_yes(void *handle)
@@ -234,28 +164,32 @@ static int file_yes(void *handle)
 	return 1;
 }
 
-/* Queues what is left of @io. Submission is the worker's, with all the rest. */
-static int queue_sqe(struct portal_io *io)
+static struct io_uring_sqe *get_sqe(struct io_uring *ring)
 {
-	struct file_op *fop = (void *)io->plugin_data;
-	struct io_uring *ring = api->uring(fop->file->pi);
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+	if (!sqe && io_uring_submit(ring) >= 0)
+		sqe = io_uring_get_sqe(ring);
+	return sqe;
+}
+
+static int range_mode(const struct portal_io *io)
+{
+	/* Of a block device's, too: zeroes that may be unmapped. */
+	if (io->op == PORTAL_IO_DISCARD || io->flags & PORTAL_IO_F_UNMAP)
+		return FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	return FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+}
+
+/* What is left of a read or write after some of it. */
+static void prep_data(struct io_uring_sqe *sqe, const struct portal_io *io)
+{
+	const struct file_op *fop = (const void *)io->plugin_data;
 	uint64_t offset = io->offset + fop->done;
 	uint64_t skip = fop->done;
 	bool in = io->op == PORTAL_IO_READ;
 	uint32_t i = 0;
 
-	if (!sqe) {
-		io_uring_submit(ring);
-		sqe = io_uring_get_sqe(ring);
-	}
-	if (!sqe)
-		return -EAGAIN;
-	if (io->op == PORTAL_IO_FLUSH) {
-		io_uring_prep_fsync(sqe, fop->file->fd, IORING_FSYNC_DATASYNC);
-		io_uring_sqe_set_data(sqe, fop);
-		return 0;
-	}
 	while (i < io->iovcnt && skip >= io->iov[i].iov_len)
 		skip -= io->iov[i++].iov_len;
 	if (skip) {
@@ -276,57 +210,105 @@ static int queue_sqe(struct portal_io *io)
 	}
 	if (!in && io->flags & PORTAL_IO_F_FUA)
 		sqe->rw_flags = RWF_DSYNC;
+}
+
+/* Queues what is left of @io. Submission is the worker's, with all the rest. */
+static int queue_sqe(struct portal_io *io)
+{
+	struct file_op *fop = (void *)io->plugin_data;
+	struct io_uring_sqe *sqe = get_sqe(file_api->uring(fop->file->pi));
+
+	if (!sqe)
+		return -EAGAIN;
+	if (io->op == PORTAL_IO_FLUSH || fop->sync)
+		io_uring_prep_fsync(sqe, fop->file->fd, IORING_FSYNC_DATASYNC);
+	else if (io->op == PORTAL_IO_DISCARD || io->op == PORTAL_IO_ZERO)
+		io_uring_prep_fallocate(sqe, fop->file->fd, range_mode(io),
+					(off_t)io->offset, (off_t)io->len);
+	else
+		prep_data(sqe, io);
 	io_uring_sqe_set_data(sqe, fop);
 	return 0;
+}
+
+/* Of the operation @fop has gone through: more to do, 0, or an error. */
+#define MORE	1
+
+static int progress(struct file_op *fop, const struct portal_io *io, int res)
+{
+	if (res == -EAGAIN || res == -EINTR)
+		return fop->cancelled ? -ECANCELED : MORE;
+	if (res < 0)
+		return res;
+	if (io->op == PORTAL_IO_FLUSH || fop->sync)
+		return 0;
+	if (io->op == PORTAL_IO_DISCARD || io->op == PORTAL_IO_ZERO) {
+		if (io->op == PORTAL_IO_DISCARD || !(io->flags & PORTAL_IO_F_FUA))
+			return 0;
+		fop->sync = true;
+		return MORE;
+	}
+	if (!res) {
+		file_look(fop->file);
+		return -EIO;		/* the image was cut off behind our back */
+	}
+	fop->done += (uint64_t)res;
+	if (fop->done >= io->len)
+		return 0;
+	return fop->cancelled ? -ECANCELED : MORE;
 }
 
 static void op_done(struct portal_uring_op *op, int res)
 {
 	struct portal_io *io = op_io(op);
-	struct file_op *fop = (void *)op;
-	int err = 0;
+	int err = progress((struct file_op *)op, io, res);
 
-	if (res < 0 && res != -EAGAIN && res != -EINTR) {
-		err = res;
-	} else if (io->op == PORTAL_IO_FLUSH) {
-		if (!res) {
-			api->io_done(io, 0);
-			return;
-		}
-	} else if (res == 0) {
-		/* The image was cut off behind our back. */
-		err = -EIO;
-	} else if (res > 0) {
-		fop->done += (uint64_t)res;
-		if (fop->done >= io->len) {
-			api->io_done(io, 0);
-			return;
-		}
-	}
-	if (!err)
+	if (err == MORE) {
 		err = queue_sqe(io);
-	if (err)
-		api->io_done(io, err);
+		if (!err)
+			return;
+	}
+	file_api->io_done(io, err);
 }
 
 static int file_submit(void *handle, struct portal_io *io)
 {
 	struct file_op *fop = (void *)io->plugin_data;
 
-	if (io->op != PORTAL_IO_READ && io->op != PORTAL_IO_WRITE && io->op != PORTAL_IO_FLUSH)
+	if (io->op > PORTAL_IO_ZERO)
 		return -EOPNOTSUPP;
 	fop->op.done = op_done;
 	fop->file = handle;
 	fop->done = 0;
+	fop->sync = false;
+	fop->cancelled = false;
+	if (io->op == PORTAL_IO_FLUSH)
+		file_look(handle);
 	return queue_sqe(io);
+}
+
+/* The kernel may still finish it; either way its completion comes. */
+static void file_cancel(void *handle, struct portal_io *io)
+{
+	struct file_op *fop = (void *)io->plugin_data;
+	struct io_uring_sqe *sqe = get_sqe(file_api->uring(fop->file->pi));
+
+	fop->cancelled = true;
+	if (!sqe)
+		return;
+	io_uring_prep_cancel(sqe, fop, 0);
+	io_uring_sqe_set_data(sqe, NULL);
 }
 
 static struct portald_plugin plugin = {
 	.name = "file",
 	.longname = "image file or block device",
 	.description = "a raw image, by io_uring",
-	.config_help = "path=FILE      (required) image file or block device\n"
-		       "readonly=BOOL  default off",
+	.config_help = "path=FILE        (required) image file or block device\n"
+		       "readonly=BOOL    default off\n"
+		       "direct=BOOL      past the page cache; default off\n"
+		       "discard=BOOL     discards make holes; default on\n"
+		       "block_size=SIZE  512 or 4096; default 512, or the device's",
 	.load = file_load,
 	.unload = file_unload,
 	.config = file_config,
@@ -335,10 +317,14 @@ static struct portald_plugin plugin = {
 	.close = file_close,
 	.get_size = file_get_size,
 	.block_size = file_block_size,
+	.io_limits = file_io_limits,
 	.can_write = file_can_write,
 	.can_flush = file_yes,
 	.can_fua = file_yes,
+	.can_discard = file_can_discard,
+	.can_zero = file_yes,
 	.submit = file_submit,
+	.cancel = file_cancel,
 };
 
 PORTALD_PLUGIN(plugin)

@@ -2,12 +2,14 @@
 /*
  * memory.c - a disk in the worker's memory
  *
- * Pages that nobody wrote take no memory. The content is gone when the worker
+ * Pages that nobody wrote take no memory, and a discard or zeroes give pages
+ * back. The content is gone when the worker
  * ends, also when it crashes: a scratch disk, and an example of a plugin.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* The guest itself keeps apart what must not overlap. */
 #define PORTALD_THREAD_MODEL PORTALD_THREAD_PARALLEL
@@ -59,7 +61,7 @@ static int64_t memory_get_size(void *handle)
 	return (int64_t)size;
 }
 
-static int memory_can_write(void *handle)
+static int memory_yes(void *handle)
 {
 	return 1;
 }
@@ -77,6 +79,32 @@ static int memory_pwrite(void *handle, const void *buf, uint64_t len, uint64_t o
 	return 0;
 }
 
+/* Whole pages go back to the kernel; what is beside them is the caller's. */
+static void give_back(char *begin, char *end)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	char *first = (char *)(((uintptr_t)begin + page - 1) & ~(page - 1));
+	char *last = (char *)((uintptr_t)end & ~(page - 1));
+
+	if (last <= first || madvise(first, (size_t)(last - first), MADV_DONTNEED)) {
+		memset(begin, 0, (size_t)(end - begin));
+		return;
+	}
+	memset(begin, 0, (size_t)(first - begin));
+	memset(last, 0, (size_t)(end - last));
+}
+
+static int memory_discard(void *handle, uint64_t len, uint64_t offset)
+{
+	give_back((char *)handle + offset, (char *)handle + offset + len);
+	return 0;
+}
+
+static int memory_zero(void *handle, uint64_t len, uint64_t offset, uint32_t flags)
+{
+	return memory_discard(handle, len, offset);
+}
+
 static struct portald_plugin plugin = {
 	.name = "memory",
 	.longname = "disk in memory",
@@ -88,9 +116,13 @@ static struct portald_plugin plugin = {
 	.open = memory_open,
 	.close = memory_close,
 	.get_size = memory_get_size,
-	.can_write = memory_can_write,
+	.can_write = memory_yes,
+	.can_discard = memory_yes,
+	.can_zero = memory_yes,
 	.pread = memory_pread,
 	.pwrite = memory_pwrite,
+	.discard = memory_discard,
+	.zero = memory_zero,
 };
 
 PORTALD_PLUGIN(plugin)

@@ -46,7 +46,7 @@ static int64_t null_get_size(void *handle)
 	return (int64_t)*(uint64_t *)handle;
 }
 
-static int null_can_write(void *handle)
+static int null_yes(void *handle)
 {
 	return 1;
 }
@@ -63,6 +63,16 @@ static int null_pwrite(void *handle, const void *buf, uint64_t len, uint64_t off
 	return 0;
 }
 
+static int null_range(void *handle, uint64_t len, uint64_t offset)
+{
+	return 0;
+}
+
+static int null_zero(void *handle, uint64_t len, uint64_t offset, uint32_t flags)
+{
+	return 0;	/* it is zero already */
+}
+
 static struct portald_plugin plugin = {
 	.name = "null",
 	.longname = "null disk",
@@ -73,9 +83,13 @@ static struct portald_plugin plugin = {
 	.config_complete = null_config_complete,
 	.open = null_open,
 	.get_size = null_get_size,
-	.can_write = null_can_write,
+	.can_write = null_yes,
+	.can_discard = null_yes,
+	.can_zero = null_yes,
 	.pread = null_pread,
 	.pwrite = null_pwrite,
+	.discard = null_range,
+	.zero = null_zero,
 };
 
 PORTALD_PLUGIN(plugin)

@@ -145,8 +145,12 @@ static int write_doorbell(struct portal_instance *pi, const struct portal_reques
 	rung = portal_region_take(pi->region, r->aux);
 	if (!rung)
 		return 0;	/* an earlier request took this one's too */
-	if (pi->fe) {
+	if (pi->fe && pi->ops->doorbell) {
 		pi->ops->doorbell(pi->fe, (uint32_t)(r - pi->desc.ranges), rung);
+		return 0;
+	}
+	if (pi->fe) {
+		pi->ops->write(pi->fe, req->addr, req->len, rung);
 		return 0;
 	}
 	if (!pi->plugin.ops.reg_write)

@@ -111,7 +111,7 @@ struct frontend_env {
  *	@resume: an earlier worker served it already: go on from env->state
  * @write: a posted or SYNC register write. Returns when its effect is there.
  * @doorbell: a counted doorbell rang: @range is its index in @ranges, @count
- *	how often it rang, taken already
+ *	how often it rang, taken already; NULL: .write gets the count as its value
  * @end_round: a batch of requests or completions is over: now is the time to
  *	interrupt the guest for what was done in it
  * @read: a CALL register is read: 0 or -errno (the guest reads all ones)

@@ -141,7 +141,7 @@ static void quiesce(void *arg)
 {
 	struct virtio_blk *dev = arg;
 
-	/* all of a driver that starts anew; else the driver still wants them */
+	/* A reset: nobody wants the results. Of what else waits somebody does. */
 	if (dev->vm.quiescing == ~0U)
 		block_cancel(dev->blk);
 	wait_idle(dev);
@@ -262,15 +262,23 @@ static struct block *block_of(void *fe, uint32_t sid)
 	return sid ? NULL : dev->blk;
 }
 
+/* Requests since the queue was started. */
+static const char *const queue_keys[VIRTIO_MMIO_QUEUES_MAX] = {
+	"queue0", "queue1", "queue2", "queue3",
+};
+
 static void report(void *fe, void (*emit)(void *arg, const char *key, uint64_t val),
 		   void *arg)
 {
 	struct virtio_blk *dev = fe;
+	unsigned int q;
 
 	block_report(dev->blk, emit, arg);
-	emit(arg, "discards", dev->discards);
-	emit(arg, "write_zeroes", dev->zeroes);
 	emit(arg, "bad_requests", dev->bad_requests);
+	for (q = 0; q < VIRTIO_MMIO_QUEUES_MAX; q++) {
+		if (dev->vm.st->vq[q].ready)
+			emit(arg, queue_keys[q], dev->vm.st->vq[q].counter);
+	}
 	emit(arg, "notifications", dev->vm.notifications);
 	emit(arg, "interrupts", dev->vm.interrupts);
 	emit(arg, "resets", dev->vm.st->resets);

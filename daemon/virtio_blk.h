@@ -24,6 +24,8 @@
 #define VIRTIO_BLK_RANGES_MAX	32
 /* Sectors of such a range: 2 GiB. */
 #define VIRTIO_BLK_RANGE_MAX	(1U << 22)
+/* If zeroes have to be written, 16 MiB: a reset waits for it. */
+#define VIRTIO_BLK_ZERO_MAX	(1U << 15)
 /* Any chain, with a few buffers that cross windows. */
 #define REQ_IOVS		(VIRTQUEUE_NUM_MAX + 16)
 
@@ -78,8 +80,6 @@ struct virtio_blk_state {
  * @blk: the medium
  * @config: the configuration space
  * @bad_requests: only a broken driver sends such ones
- * @discards: requests of that kind
- * @zeroes: requests of that kind
  * @cache_flush: when the driver turns the cache off
  * @cache_err: of that
  * @again: a nop on the ring: go on where a budget was used up
@@ -96,8 +96,6 @@ struct virtio_blk {
 	struct block *blk;
 	struct virtio_blk_config config;
 	uint64_t bad_requests;
-	uint64_t discards;
-	uint64_t zeroes;
 	struct block_req cache_flush;
 	int cache_err;
 	struct portal_uring_op again;

@@ -52,11 +52,11 @@ static void set_ranges(struct virtio_blk *dev, const struct backend_info *info)
 		c->max_discard_seg = htole32(VIRTIO_BLK_RANGES_MAX);
 		c->discard_sector_alignment = htole32(info->physical >> SECTOR_SHIFT);
 	}
-	if (info->zero) {
-		c->max_write_zeroes_sectors = htole32(VIRTIO_BLK_RANGE_MAX);
-		c->max_write_zeroes_seg = htole32(VIRTIO_BLK_RANGES_MAX);
-		c->write_zeroes_may_unmap = info->discard;
-	}
+	/* The block layer writes them if the backend can't. */
+	c->max_write_zeroes_sectors = htole32(info->zero ? VIRTIO_BLK_RANGE_MAX :
+							   VIRTIO_BLK_ZERO_MAX);
+	c->max_write_zeroes_seg = htole32(VIRTIO_BLK_RANGES_MAX);
+	c->write_zeroes_may_unmap = info->zero;
 }
 
 /**
@@ -92,9 +92,7 @@ uint64_t virtio_blk_set_config(struct virtio_blk *dev)
 	set_ranges(dev, info);
 	if (info->discard)
 		features |= 1ULL << VIRTIO_BLK_F_DISCARD;
-	if (info->zero)
-		features |= 1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
-	return features;
+	return features | 1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
 }
 
 /* Features were negotiated, or forgotten. Who can't flush begins without a cache. */

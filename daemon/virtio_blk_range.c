@@ -16,7 +16,10 @@
 static uint8_t check(const struct blk_req *r, uint32_t op)
 {
 	const struct backend_info *info = block_info(r->dev->blk);
-	uint32_t known = op == PORTAL_IO_ZERO ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
+	const struct virtio_blk_config *c = &r->dev->config;
+	bool zero = op == PORTAL_IO_ZERO;
+	uint32_t known = zero ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
+	uint32_t max = le32toh(zero ? c->max_write_zeroes_sectors : c->max_discard_sectors);
 	uint8_t status = VIRTIO_BLK_S_OK;
 	unsigned int i;
 
@@ -27,7 +30,7 @@ static uint8_t check(const struct blk_req *r, uint32_t op)
 		/* First of all: a driver that asks for more than we know. */
 		if (g->flags & ~known)
 			return VIRTIO_BLK_S_UNSUPP;
-		if (g->num_sectors > VIRTIO_BLK_RANGE_MAX ||
+		if (g->num_sectors > max ||
 		    g->sector > info->size >> SECTOR_SHIFT ||
 		    len > info->size - (g->sector << SECTOR_SHIFT) ||
 		    (g->sector << SECTOR_SHIFT | len) & (info->logical - 1))
@@ -117,10 +120,6 @@ void virtio_blk_range(struct blk_req *r, uint32_t op)
 		virtio_blk_end(r, status, 0);
 		return;
 	}
-	if (zero)
-		dev->zeroes++;
-	else
-		dev->discards++;
 	r->next_range = 0;
 	r->flush = zero && virtio_blk_write_through(dev);
 	memset(&r->req, 0, sizeof(r->req));

@@ -39,7 +39,7 @@ static void shows_capacity_and_features(void **state)
 	hi = rd(w, VIRTIO_MMIO_DEVICE_FEATURES);
 	assert_int_equal((uint64_t)hi << 32 | lo,
 			 FEATURES | F_INDIRECT | F_EVENT | F_SIZE_MAX | F_TOPOLOGY | F_WCE | F_MQ |
-			 F_RING_RESET);
+			 F_RING_RESET | F_DISCARD | F_ZEROES);
 	/* 512-byte sectors on blocks of 4096 */
 	assert_int_equal(rd(w, cfg + offsetof(struct virtio_blk_config, physical_block_exp)),
 			 3 | 8 << 16);
@@ -543,6 +543,9 @@ static void count_key(void *arg, const char *key, uint64_t val)
 	keys++;
 	if (!strcmp(key, "writes"))
 		*writes = val;
+	if (!strcmp(key, "queue0"))
+		assert_int_equal(val, 2);
+	assert_string_not_equal(key, "queue1");
 }
 
 static void counts_what_it_does(void **state)

@@ -51,6 +51,7 @@ struct world {
 	struct portal_region *region;
 	struct frontend_env env;
 	struct io_uring ring;
+	unsigned int ring_entries;
 	void *fe;
 	struct drv d;		/* the queue that is used: see use() */
 	struct drv others[4];
@@ -268,7 +269,7 @@ static int world_wait(struct frontend_env *env)
 static MAYBE_UNUSED void worker_start(struct world *w, const struct portald_plugin *p,
 				      bool resume)
 {
-	assert_int_equal(io_uring_queue_init(8, &w->ring, 0), 0);
+	assert_int_equal(io_uring_queue_init(w->ring_entries ?: 8, &w->ring, 0), 0);
 	w->env.uring = &w->ring;
 	w->env.wait = world_wait;
 	w->env.serial = "serial-0123456789-too-long";

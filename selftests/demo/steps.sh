@@ -99,6 +99,9 @@ plugin = echo
 [instance hello]
 plugin = hello
 
+[instance agent]
+plugin = agent
+
 [instance disk0]
 plugin = file
 frontend = virtio-blk
@@ -143,6 +146,18 @@ wait "$waiter" || die "no event came"
 event_ms=$(($(now_ms) - t))
 say "    idle guest ($idle_ticks of 200 ticks busy): plugin hello's handler ran, guest" \
 	"program got $(cat "$work/event") after $event_ms ms"
+
+$portalctl --json guest demo ps >"$work/ps"
+processes=$(jq '.processes | length' "$work/ps")
+[ "$(jq -r '.processes[] | select(.pid == 2).comm' "$work/ps")" = kthreadd ] ||
+	die "portalctl guest ps does not show kthreadd"
+head -c 2M /dev/urandom >"$work/sent"
+$portalctl guest demo cp "$work/sent" :/tmp/sent >/dev/null
+$portalctl guest demo cp :/tmp/sent "$work/back" >/dev/null
+cmp "$work/sent" "$work/back" || die "portalctl guest cp changed the file"
+[ "$(in_guest 30 'sha256sum </tmp/sent')" = "$(sha256sum <"$work/sent")" ] ||
+	die "the guest has another file than was sent"
+say "    portalctl guest: ps shows its $processes processes; cp in and out: 2 MiB, the same"
 
 say "5/6 kill -9 of the disk's worker in the middle of a copy"
 before=$(disk_of .device.write_bytes)
@@ -192,6 +207,7 @@ cat <<TABLE
   register accesses      $(k shadow_reads) reads in the kernel, $(k posted) posted writes
   disk                   $(d reads) reads ($(($(d read_bytes) >> 20)) MiB), $(d writes) writes ($(($(d write_bytes) >> 20)) MiB), $(d flushes) flushes, since the kill
   interrupt to idle guest  $event_ms ms until a guest program had it
+  processes seen         $processes, by the agent that the guest's owner allowed
   dropped requests       $(k dropped)
 TABLE
 echo

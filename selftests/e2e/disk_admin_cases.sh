@@ -38,7 +38,7 @@ admin_add()
 
 	need_driver
 	refuses 'no such image' ctl disk add e2e extra path="$work/nothing.img"
-	refuses 'has an instance raw already' ctl disk add e2e raw path="$work/raw.img"
+	refuses 'has an instance raw already' ctl disk add e2e raw
 	refuses 'unknown key .colour' ctl disk add e2e extra path="$work/raw.img" colour=red
 	not grep -q ' extra ' <<<"$(ctl list)"
 	need_extra

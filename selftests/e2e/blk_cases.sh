@@ -34,6 +34,7 @@ blk_queues()
 		at_least "requests of $q" $(($(of_raw $q "$after") - $(of_raw $q "$before"))) 150
 	done
 	equal "other queues" "$(of_raw queue2 "$after")" null
+	says 'per request: notifications [0-9.]+  interrupts [0-9.]+' ctl stat e2e
 	for q in reads notifications interrupts; do
 		echo "$q: $(($(of_raw $q "$after") - $(of_raw $q "$before")))"
 	done

@@ -174,18 +174,18 @@ static void key_serial(struct parser *p, struct config_instance *inst, const cha
 		set(&inst->serial, value);
 }
 
+static void key_limits(struct parser *p, struct config_instance *inst, const char *value)
+{
+	(void)p;	/* what they may be, the block layer says */
+	set(&inst->limits, value);
+}
+
 static void key_queues(struct parser *p, struct config_instance *inst, const char *value)
 {
 	if (value[0] < '1' || value[0] > '0' + CONFIG_QUEUES_MAX || value[1])
 		bad(p, "queues '%s' is not a number from 1 to %d", value, CONFIG_QUEUES_MAX);
 	else
 		inst->queues = (unsigned int)(value[0] - '0');
-}
-
-static void key_limits(struct parser *p, struct config_instance *inst, const char *value)
-{
-	(void)p;	/* what they may be, the block layer says */
-	set(&inst->limits, value);
 }
 
 static void key_restart(struct parser *p, struct config_instance *inst, const char *value)
@@ -221,8 +221,8 @@ static const struct {
 	{ "plugin", key_plugin },
 	{ "frontend", key_frontend },
 	{ "serial", key_serial },
-	{ "queues", key_queues },
 	{ "limits", key_limits },
+	{ "queues", key_queues },
 	{ "restart", key_restart },
 	{ "sandbox", key_sandbox },
 	{ "worker_timeout", key_timeout },

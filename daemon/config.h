@@ -35,8 +35,8 @@ struct config_instance {
 	char *plugin;
 	char *frontend;		/* NULL: a service */
 	char *serial;
-	unsigned int queues;	/* of the front end, 0: its default */
 	char *limits;		/* NULL none; the worker knows what is right */
+	unsigned int queues;	/* of the front end, 0: its default */
 	bool restart;
 	unsigned int timeout;	/* seconds a worker may be silent, 0 for ever */
 	bool has_timeout;	/* else [portald]'s */

@@ -112,10 +112,10 @@ struct frontend_env {
  * @write: a posted or SYNC register write. Returns when its effect is there.
  * @doorbell: a counted doorbell rang: @range is its index in @ranges, @count
  *	how often it rang, taken already; NULL: .write gets the count as its value
- * @end_round: a batch of requests or completions is over: now is the time to
- *	interrupt the guest for what was done in it
  * @read: a CALL register is read: 0 or -errno (the guest reads all ones)
  * @call: a hypercall: 0, -errno or FRONTEND_LATER; may come before .enable
+ * @end_round: a batch of requests or completions is over: now is the time to
+ *	interrupt the guest for what was done in it
  * @disable: the guest takes it off its address; returns when nothing of it
  *	is in flight
  * @inflight: requests not completed
@@ -139,10 +139,10 @@ struct frontend_ops {
 	int (*create)(struct frontend_env *env, void **fe);
 	int (*enable)(void *fe, bool resume);
 	void (*write)(void *fe, uint32_t offset, uint32_t len, uint64_t value);
-	void (*doorbell)(void *fe, uint32_t range, uint32_t count);
-	void (*end_round)(void *fe);
 	int (*read)(void *fe, uint32_t offset, uint32_t len, uint64_t *value);
 	int (*call)(void *fe, uint32_t fn, const uint64_t args[4], uint64_t *value);
+	void (*doorbell)(void *fe, uint32_t range, uint32_t count);
+	void (*end_round)(void *fe);
 	void (*disable)(void *fe);
 	unsigned int (*inflight)(void *fe);
 	struct block *(*block)(void *fe, uint32_t sid);

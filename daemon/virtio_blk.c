@@ -88,6 +88,7 @@ static void serve_queue(struct virtio_blk *dev, unsigned int q)
 			return;
 		ret = virtqueue_pop(vq, &dev->chain, &why);
 		if (ret == VIRTQUEUE_CHAIN) {
+			dev->requests++;
 			virtio_blk_handle(dev, q);
 		} else if (ret == VIRTQUEUE_EMPTY) {
 			if (!virtqueue_arm(vq))
@@ -274,6 +275,7 @@ static void report(void *fe, void (*emit)(void *arg, const char *key, uint64_t v
 	unsigned int q;
 
 	block_report(dev->blk, emit, arg);
+	emit(arg, "requests", dev->requests);
 	emit(arg, "bad_requests", dev->bad_requests);
 	for (q = 0; q < VIRTIO_MMIO_QUEUES_MAX; q++) {
 		if (dev->vm.st->vq[q].ready)

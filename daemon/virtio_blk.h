@@ -79,6 +79,7 @@ struct virtio_blk_state {
  * @env: the worker's
  * @blk: the medium
  * @config: the configuration space
+ * @requests: taken from the queues
  * @bad_requests: only a broken driver sends such ones
  * @cache_flush: when the driver turns the cache off
  * @cache_err: of that
@@ -95,6 +96,7 @@ struct virtio_blk {
 	struct frontend_env *env;
 	struct block *blk;
 	struct virtio_blk_config config;
+	uint64_t requests;
 	uint64_t bad_requests;
 	struct block_req cache_flush;
 	int cache_err;

@@ -143,6 +143,7 @@ static void clear(struct virtio_mmio *vm)
 	st->driver_features_sel = 0;
 	st->queue_sel = 0;
 	st->bad_features = 0;
+	st->known_generation = st->config_generation;
 	st->driver_features = 0;
 	if (vm->dev.configure)
 		vm->dev.configure(vm->dev.arg);
@@ -188,8 +189,12 @@ static void write_status(struct virtio_mmio *vm, uint32_t val)
 		virtio_mmio_show_config(vm);
 	}
 	virtio_mmio_show(vm, VIRTIO_MMIO_STATUS, new);
-	if (new & ~old & VIRTIO_CONFIG_S_DRIVER_OK)
+	if (new & ~old & VIRTIO_CONFIG_S_DRIVER_OK) {
+		/* The driver has read the configuration before it could be told. */
+		if (st->config_generation != st->known_generation)
+			virtio_mmio_interrupt(vm, VIRTIO_MMIO_INT_CONFIG, false);
 		notify_all(vm);
+	}
 }
 
 static void write_features(struct virtio_mmio *vm, uint32_t val)

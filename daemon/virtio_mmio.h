@@ -62,7 +62,9 @@
  * @driver_features_sel: selector
  * @queue_sel: selector
  * @config_generation: of the configuration space
+ * @known_generation: that of the last reset: since then the driver may have read
  * @bad_features: the driver asked for features above bit 63
+ * @__pad: 0
  * @driver_features: what the driver wants; negotiated once FEATURES_OK is set
  * @resets: how often the driver reset it
  * @vq: the queues
@@ -78,7 +80,9 @@ struct virtio_mmio_state {
 	uint32_t driver_features_sel;
 	uint32_t queue_sel;
 	uint32_t config_generation;
+	uint32_t known_generation;
 	uint32_t bad_features;
+	uint32_t __pad;
 	uint64_t driver_features;
 	uint64_t resets;
 	struct virtqueue_state vq[VIRTIO_MMIO_QUEUES_MAX];

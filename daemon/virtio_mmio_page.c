@@ -135,8 +135,10 @@ void virtio_mmio_show_all(struct virtio_mmio *vm)
  * virtio_mmio_config_changed() - show the driver dev.config as it is now
  * @vm: the registers
  *
- * The generation changes before and after, so a driver that reads it around
- * its own reads sees a difference. One that does not gets the interrupt.
+ * The generation changes before and after, so a driver that reads it around its
+ * own reads sees a difference. Who reads all of it between the two does not, and
+ * may have half of a 64-bit member; it gets the interrupt and reads again, even if
+ * it was not ready for one yet: see write_status().
  */
 void virtio_mmio_config_changed(struct virtio_mmio *vm)
 {

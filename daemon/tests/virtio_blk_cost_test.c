@@ -83,9 +83,10 @@ static void report(struct world *w, const struct guest *g, const char *what)
 {
 	double n = (double)g->done;
 
-	print_message("%s of 4 KiB, depth %u, per request: %.3f system calls (%.3f waits, %.3f interrupts), %.3f notifications\n",
-		      what, DEPTH, (double)(w->waits + g->irqs) / n, (double)w->waits / n,
-		      (double)g->irqs / n, (double)g->notifications / n);
+	print_message("%s of 4 KiB at depth %u, each: %.3f system calls (%.3f waits, ", what, DEPTH,
+		      (double)(w->waits + g->irqs) / n, (double)w->waits / n);
+	print_message("%.3f interrupts), %.3f notifications\n", (double)g->irqs / n,
+		      (double)g->notifications / n);
 }
 
 /* From the page cache: a round's requests are one submission and one interrupt. */

@@ -546,6 +546,8 @@ static void count_key(void *arg, const char *key, uint64_t val)
 	if (!strcmp(key, "queue0"))
 		assert_int_equal(val, 2);
 	assert_string_not_equal(key, "queue1");
+	if (!strcmp(key, "requests") || !strcmp(key, "notifications"))
+		assert_int_equal(val, 2);
 }
 
 static void counts_what_it_does(void **state)

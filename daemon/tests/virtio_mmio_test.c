@@ -378,6 +378,27 @@ static void a_changed_configuration_has_another_generation(void **state)
 	assert_int_equal(rd(f, VIRTIO_MMIO_CONFIG + 8), 77);
 	assert_int_not_equal(rd(f, VIRTIO_MMIO_CONFIG_GENERATION), gen);
 	assert_int_equal(irqs(f), 0);		/* no driver yet */
+	/* and it is known to the next one */
+	start(f);
+	assert_int_equal(irqs(f), 0);
+	assert_int_equal(rd(f, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	virtio_mmio_config_changed(&f->vm);
+	assert_int_equal(irqs(f), 1);
+}
+
+/* Read early in the probe, changed in the middle of it: told at its end. */
+static void a_change_during_the_probe_is_told(void **state)
+{
+	struct fx *f = *state;
+
+	negotiate(f, FEATURES);
+	f->config[1] = 78;
+	virtio_mmio_config_changed(&f->vm);
+	set_queue(f);
+	assert_int_equal(irqs(f), 0);
+	wr(f, VIRTIO_MMIO_STATUS, 0xf);
+	assert_int_equal(rd(f, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(irqs(f), 1);
 }
 
 static void stops_and_says_so_when_it_needs_a_reset(void **state)
@@ -549,6 +570,7 @@ int main(void)
 		T(ignores_wrong_widths_and_read_only_registers),
 		T(an_interrupt_is_sent_once_until_acknowledged),
 		T(a_changed_configuration_has_another_generation),
+		T(a_change_during_the_probe_is_told),
 		T(stops_and_says_so_when_it_needs_a_reset),
 		T(resumes_in_the_middle_of_the_initialisation),
 		T(resume_notifies_and_interrupts_once),

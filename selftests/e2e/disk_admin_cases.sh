@@ -38,7 +38,7 @@ admin_add()
 
 	need_driver
 	refuses 'no such image' ctl disk add e2e extra path="$work/nothing.img"
-	refuses 'has an instance raw already' ctl disk add e2e raw path="$work/raw.img"
+	refuses 'has an instance raw already' ctl disk add e2e raw
 	refuses 'unknown key .colour' ctl disk add e2e extra path="$work/raw.img" colour=red
 	not grep -q ' extra ' <<<"$(ctl list)"
 	need_extra
@@ -73,6 +73,11 @@ admin_resize()
 	truncate -s 12M "$work/extra.img"
 	says '^extra: 12582912 bytes$' ctl disk resize e2e extra
 	within 20 disk_is size 24576
+	says '^extra: 14680064 bytes$' ctl disk resize e2e extra --size 14M
+	within 20 disk_is size 28672
+	equal "the image" "$(stat -c %s "$work/extra.img")" 14680064
+	refuses 'would cut off data' ctl disk resize e2e extra --size 1M
+	refuses 'no storage 3' ctl disk resize e2e extra --sid 3
 }
 
 # The guest has a file system on it, and keeps its files open meanwhile.
@@ -168,6 +173,28 @@ admin_blk_service()
 	refuses 'no such service' in_guest 30 portal-call --blk blk0 info
 }
 
+# bio where the guest puts it: registers for programs, by /dev/portal-guest.
+admin_bio_registers()
+{
+	need_driver
+	rm -f "$work/bio.img"
+	truncate -s 64k "$work/bio.img"
+	printf 'portal!!' | dd of="$work/bio.img" bs=1k seek=3 conv=notrunc 2>/dev/null
+	ctl list | grep -q ' bio0 ' ||
+		ctl disk add e2e bio0 frontend=bio path="$work/bio.img"
+	within 60 in_guest 30 'portal-call --list | grep -q " bio0 .*enabled"'
+	says '^0x314f4942$' in_guest 30 portal-call -x --reg bio0 0x18 4
+	# shellcheck disable=SC2016 # of the guest
+	in_guest 60 'reg() { portal-call --reg bio0 "$@"; }
+		reg 0 4 0x40 && reg 4 4 0 && reg 8 4 3 && reg 12 4 1 && reg 0 4 4 &&
+		[ "$(reg 0 4)" = 1 ] && [ "$(reg 0x28 4)" = 64 ]'
+	says '^0x74726f70$' in_guest 30 portal-call -x --reg bio0 0x14 4
+	says '^0x21216c61$' in_guest 30 portal-call -x --reg bio0 0x14 4
+	says '^1016$' in_guest 30 portal-call --reg bio0 0x54 4
+	ctl disk remove --timeout 30 e2e bio0
+	refuses 'no such' in_guest 30 portal-call --reg bio0 0 4
+}
+
 test_case "disk admin: add, and what cannot be added" admin_add
 test_case "disk admin: what was added survives kill -9 of portald" admin_survives
 test_case "disk admin: resize, the guest sees it at once" admin_resize
@@ -175,3 +202,4 @@ test_case "disk admin: swap, and back if it cannot be opened" admin_swap
 test_case "disk admin: limits hold, for the next worker too" admin_limits
 test_case "disk admin: remove under load, and by force" admin_remove
 test_case "disk admin: sectors by hypercalls" admin_blk_service
+test_case "disk admin: bio's registers where the guest puts them" admin_bio_registers

@@ -180,6 +180,11 @@ static void key_limits(struct parser *p, struct config_instance *inst, const cha
 	set(&inst->limits, value);
 }
 
+static void key_io_timeout(struct parser *p, struct config_instance *inst, const char *value)
+{
+	seconds(p, "io_timeout", value, &inst->io_timeout);
+}
+
 static void key_restart(struct parser *p, struct config_instance *inst, const char *value)
 {
 	if (!strcmp(value, "always"))
@@ -214,6 +219,7 @@ static const struct {
 	{ "frontend", key_frontend },
 	{ "serial", key_serial },
 	{ "limits", key_limits },
+	{ "io_timeout", key_io_timeout },
 	{ "restart", key_restart },
 	{ "sandbox", key_sandbox },
 	{ "worker_timeout", key_timeout },

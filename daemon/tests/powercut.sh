@@ -9,7 +9,8 @@
 set -u
 fs=${1:?ext4, xfs or btrfs}
 max_flushes=${2:-1000000} cuts=${3:-200}
-bin=$(cd "${TEST_BUILD:-../build/daemon}" && pwd -P) || exit 1
+self=$(cd "$(dirname "$0")" && pwd -P)
+bin=$(cd "${TEST_BUILD:-${O:-$self/../../build}/daemon}" && pwd -P) || exit 1
 export TEST_BUILD=$bin
 seed=${PORTAL_SEED:-$RANDOM}
 
@@ -64,7 +65,7 @@ loop=$(losetup -f --show --sizelimit $size "$work/disk") && mount -t "$fs" "$loo
 content() { yes "file $1" | head -c $(($1 * 3001 % 40000 + 100)); }
 number()	# eight bytes, little endian
 {
-	printf "\\x$(printf %02x $(($1 & 255)))\\x$(printf %02x $(($1 >> 8)))\0\0\0\0\0\0"
+	printf '%b' "\\x$(printf %02x $(($1 & 255)))\\x$(printf %02x $(($1 >> 8)))\0\0\0\0\0\0"
 }
 files=24
 cd "$work/mnt" || exit 1
@@ -79,7 +80,10 @@ for ((n = 1; n <= files; n++)); do
 		seek=$mark status=none || fail "mark"
 done
 cd / || exit 1
-umount "$work/mnt" && losetup -d "$loop" && loop= && umount "$work/disk" || fail "umount"
+umount "$work/mnt" || fail "umount"
+losetup -d "$loop" || fail "losetup -d"
+loop=
+umount "$work/disk" || fail "umount"
 wait $server || fail "blkfuse ends with $?"
 
 # ---- the power goes ----------------------------------------------------------------

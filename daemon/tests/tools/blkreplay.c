@@ -9,8 +9,9 @@
  * cut brings IMAGE, a copy of the disk as it was at the log's beginning, to what
  * it may be when the power goes after the first POS records. What a flush that
  * had ended covers, or what was written with FUA, is there. All else that had
- * begun is there (SEED 0), or by chance: whole, not at all, or some of its
- * sectors. With MARK it prints the last number written to that offset: whoever
+ * begun is there (SEED 0), or by chance: whole, not at all, or some of its blocks
+ * of 4096 bytes, which disks write as a whole: ext4's superblock, whose checksum
+ * is in another sector of 512 bytes, relies on that. With MARK it prints the last number written to that offset: whoever
  * writes it there after his fsync() knows then what must be on the disk.
  */
 #include <errno.h>
@@ -26,7 +27,7 @@
 
 #include "../../plugins/log/blklog.h"
 
-#define SECTOR	512U
+#define BLOCK	4096U
 
 struct req {
 	const struct blklog_record *rec;
@@ -85,7 +86,7 @@ static void put(int fd, const struct req *r, uint64_t from, uint64_t len)
 
 static void apply(int fd, const struct req *r, bool lossy)
 {
-	uint64_t s;
+	uint64_t from, to;
 
 	if (r->rec->op == PORTAL_IO_FLUSH)
 		return;
@@ -98,9 +99,13 @@ static void apply(int fd, const struct req *r, bool lossy)
 	}
 	if (chance(2))
 		return;
-	for (s = 0; s < r->rec->len; s += SECTOR)
+	for (from = 0; from < r->rec->len; from = to) {
+		to = ((r->rec->offset + from) / BLOCK + 1) * BLOCK - r->rec->offset;
+		if (to > r->rec->len)
+			to = r->rec->len;
 		if (chance(2))
-			put(fd, r, s, SECTOR);
+			put(fd, r, from, to - from);
+	}
 }
 
 static struct req *find(struct req *reqs, size_t nr, uint64_t seq)

@@ -188,6 +188,11 @@ static void key_queues(struct parser *p, struct config_instance *inst, const cha
 		inst->queues = (unsigned int)(value[0] - '0');
 }
 
+static void key_io_timeout(struct parser *p, struct config_instance *inst, const char *value)
+{
+	seconds(p, "io_timeout", value, &inst->io_timeout);
+}
+
 static void key_restart(struct parser *p, struct config_instance *inst, const char *value)
 {
 	if (!strcmp(value, "always"))
@@ -223,6 +228,7 @@ static const struct {
 	{ "serial", key_serial },
 	{ "limits", key_limits },
 	{ "queues", key_queues },
+	{ "io_timeout", key_io_timeout },
 	{ "restart", key_restart },
 	{ "sandbox", key_sandbox },
 	{ "worker_timeout", key_timeout },

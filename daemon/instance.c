@@ -250,6 +250,9 @@ char *instance_setup_json(const struct vm *vm, const struct config_instance *ci)
 		json_object_object_add(obj, "frontend", json_object_new_string(ci->frontend));
 	if (ci->serial)
 		json_object_object_add(obj, "serial", json_object_new_string(ci->serial));
+	if (ci->io_timeout)
+		json_object_object_add(obj, "io_timeout",
+				       json_object_new_int((int)ci->io_timeout));
 	if (ci->limits)
 		json_object_object_add(obj, "limits", json_object_new_string(ci->limits));
 	if (ci->queues)

@@ -33,6 +33,7 @@
  * @desc: slot type, functions and register ranges
  * @page: shared with the supervisor
  * @limits: as block_limits_parse() takes them, NULL none
+ * @io_timeout: seconds, 0 none
  * @swapped: by SETUP: the medium takes the place of another one
  * @bus_fd: eventfd: an interrupt is queued for the guest
  * @irq_fd: eventfd of the device's own interrupt
@@ -70,6 +71,7 @@ struct portal_instance {
 	struct chan_describe desc;
 	struct chan_page *page;
 	char *limits;
+	unsigned int io_timeout;
 	bool swapped;
 	int bus_fd;
 	int irq_fd;

@@ -88,6 +88,9 @@ static int set_limits(struct portal_instance *pi, const char *text, struct err *
 
 int worker_set_limits(struct portal_instance *pi, struct err *err)
 {
+	for (unsigned int i = 0; pi->io_timeout && pi->ops->block && i < pi->env.nr_storages; i++)
+		block_set_timeout(pi->ops->block(pi->fe, pi->env.storages[i].sid),
+				  pi->io_timeout * 1000);
 	return pi->limits ? set_limits(pi, pi->limits, err) : 0;
 }
 

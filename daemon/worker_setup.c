@@ -112,6 +112,7 @@ int worker_setup(struct portal_instance *pi, const char *json, const int *fds,
 				      frontend);
 			goto out;
 		}
+		pi->io_timeout = (unsigned int)get_int(setup, "io_timeout");
 		if (get_str(setup, "limits"))
 			pi->limits = strdup(get_str(setup, "limits"));
 		pi->swapped = get_int(setup, "swapped");

@@ -260,6 +260,11 @@ long()
 
 	title "long tests"
 	one "test programs build" make -s lib selftests || return
+	one "daemon's test programs build" make -s -C daemon power-cut-tools || return
+	for k in ext4 xfs btrfs; do
+		# 4: it cannot run here, and says why
+		one "power cuts of $k" sh -c "daemon/tests/powercut.sh $k || [ \$? = 4 ]"
+	done
 	for k in $kernels; do
 		release=$(release_of "$k") || continue
 		one "modules for $release" sh -c "make -s module KVER=$release &&

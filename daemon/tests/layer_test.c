@@ -7,7 +7,9 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include "layer_rig.h"
@@ -111,6 +113,103 @@ static void a_file_through_a_filter(void **state)
 	assert_int_equal(ftruncate(fd, 8 << 20), 0);
 	snprintf(text, sizeof(text), "fault lower=file lower.path=%s", image);
 	passes_everything_through(text, 8 << 20, true);
+	close(fd);
+	unlink(image);
+}
+
+/* Direct I/O: misaligned memory and iovecs are copied, and all arrives. */
+static void a_file_by_direct_io(void **state)
+{
+	char image[] = "/var/tmp/portald-layer-XXXXXX", text[256];
+	int fd = mkstemp(image);
+	struct portal_instance pi;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 8 << 20), 0);
+	snprintf(text, sizeof(text), "file direct=on block_size=4096 path=%s", image);
+	if (layers_try(&pi, text, &err)) {
+		print_message("skipped: %s\n", err.msg);
+		close(fd);
+		unlink(image);
+		skip();
+	}
+	assert_int_equal(block_info(pi.rig.blk)->logical, 4096);
+	for (unsigned int i = 0; i < 40; i++) {
+		uint64_t len = 4096ULL * (i + 1), off = 4096ULL * (i * 7 % 64);
+		char *from = a + i % 3 * 20, *to = b + i % 5 * 12;
+
+		rig_fill(a, sizeof(a), i);
+		assert_int_equal(rig_io(&pi.rig, PORTAL_IO_WRITE, i & 1, off, from, len,
+					i % 4 ? 4096 : 5000), 0);
+		assert_int_equal(rig_io(&pi.rig, PORTAL_IO_READ, 0, off, to, len, 8192), 0);
+		assert_memory_equal(from, to, len);
+		assert_int_equal(pread(fd, b, len, (off_t)off), len);
+		assert_memory_equal(from, b, len);
+	}
+	assert_true(block_stats(pi.rig.blk)->bounced > 0);
+	assert_int_equal(lio(&pi, PORTAL_IO_READ, 0, 512, a, 512), -EINVAL);
+	layers_close(&pi);
+	snprintf(text, sizeof(text), "file block_size=1000 path=%s", image);
+	layers_refuse(text, "neither 512 nor 4096");
+	layers_refuse("file direct=on path=/proc/version", "");
+	close(fd);
+	unlink(image);
+}
+
+static uint64_t blocks_of(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return (uint64_t)st.st_blocks;
+}
+
+static void a_file_gets_holes(void **state)
+{
+	char image[] = "/tmp/portald-layer-XXXXXX";
+	int fd = mkstemp(image);
+	struct portal_instance pi;
+	uint64_t full;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 8 << 20), 0);
+	layers_open(&pi, "file path=%s", image);
+	memset(a, 1, sizeof(a));
+	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, PORTAL_IO_F_FUA, 0, a, 1 << 20), 0);
+	full = blocks_of(fd);
+	assert_int_equal(lio(&pi, PORTAL_IO_DISCARD, 0, 0, NULL, 512 << 10), 0);
+	assert_true(blocks_of(fd) <= full - (512 << 10) / 512);
+	assert_int_equal(lio(&pi, PORTAL_IO_ZERO, PORTAL_IO_F_FUA, 512 << 10, NULL, 4096), 0);
+	assert_int_equal(lio(&pi, PORTAL_IO_ZERO, PORTAL_IO_F_UNMAP, 516 << 10, NULL, 8192), 0);
+	assert_int_equal(lio(&pi, PORTAL_IO_READ, 0, 0, a, 1 << 20), 0);
+	assert_int_equal(a[(524 << 10) - 1], 0);
+	assert_int_equal(a[524 << 10], 1);
+	layers_close(&pi);
+	close(fd);
+	unlink(image);
+}
+
+/* A full disk, here by a limit of the process: ENOSPC, and the disk goes on. */
+static void a_full_disk_is_told(void **state)
+{
+	char image[] = "/tmp/portald-layer-XXXXXX";
+	int fd = mkstemp(image);
+	struct rlimit old, small = { 1 << 20, RLIM_INFINITY };
+	struct portal_instance pi;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 8 << 20), 0);
+	layers_open(&pi, "file path=%s", image);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	small.rlim_max = old.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, 4 << 20, a, 4096), -ENOSPC);
+	assert_int_equal(block_stats(pi.rig.blk)->errnos[0].err, EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, 4 << 20, a, 4096), 0);
+	layers_close(&pi);
 	close(fd);
 	unlink(image);
 }
@@ -270,6 +369,42 @@ static void a_new_size_goes_up(void **state)
 	unlink(image);
 }
 
+/* A write that a flush covers is always there, one with FUA too, another by chance. */
+static void the_log_tells_what_a_power_cut_leaves(void **state)
+{
+	const char *build = getenv("TEST_BUILD");
+	char log[] = "/tmp/portald-log-XXXXXX", image[] = "/tmp/portald-cut-XXXXXX", cmd[600];
+	int log_fd = mkstemp(log), fd = mkstemp(image);
+	unsigned int third = 0;
+	struct portal_instance pi;
+
+	(void)state;
+	layers_open(&pi, "log log=%s lower=memory lower.size=1M", log);
+	memset(a, 0x11, 4096);
+	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, 0, a, 4096), 0);
+	assert_int_equal(lio(&pi, PORTAL_IO_FLUSH, 0, 0, NULL, 0), 0);
+	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, PORTAL_IO_F_FUA, 4096, a, 4096), 0);
+	assert_int_equal(rig_io(&pi.rig, PORTAL_IO_WRITE, 0, 8192, a, 4096, 1000), 0);
+	assert_int_equal(lio(&pi, PORTAL_IO_READ, 0, 0, b, 4096), 0);
+	layers_close(&pi);
+	for (unsigned int seed = 0; seed < 24; seed++) {
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(ftruncate(fd, 1 << 20), 0);
+		snprintf(cmd, sizeof(cmd), "%s/tests/blkreplay %s cut 100 %u %s >/dev/null",
+			 build ? build : "../build/daemon", log, seed, image);
+		assert_int_equal(system(cmd), 0);
+		assert_int_equal(pread(fd, b, 12288, 0), 12288);
+		assert_memory_equal(b, a, 4096);
+		assert_memory_equal(b + 4096, a, 4096);
+		third += !memcmp(b + 8192, a, 4096);
+	}
+	assert_in_range(third, 2, 22);
+	close(fd);
+	close(log_fd);
+	unlink(log);
+	unlink(image);
+}
+
 /* A plugin that was built with portald 0.1 goes on working, with what came since. */
 static void a_plugin_of_old_works(void **state)
 {
@@ -298,12 +433,16 @@ int main(void)
 		cmocka_unit_test(layers_do_not_share_variables),
 		cmocka_unit_test(memory_through_two_filters),
 		cmocka_unit_test(a_file_through_a_filter),
+		cmocka_unit_test(a_file_by_direct_io),
+		cmocka_unit_test(a_file_gets_holes),
+		cmocka_unit_test(a_full_disk_is_told),
 		cmocka_unit_test(null_is_always_zero),
 		cmocka_unit_test(memory_gives_pages_back),
 		cmocka_unit_test(faults_come_as_ordered),
 		cmocka_unit_test(faults_can_be_turned_on),
 		cmocka_unit_test(a_deadline_waits_for_a_filter),
 		cmocka_unit_test(a_new_size_goes_up),
+		cmocka_unit_test(the_log_tells_what_a_power_cut_leaves),
 		cmocka_unit_test(a_plugin_of_old_works),
 	};
 

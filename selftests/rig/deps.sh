@@ -24,11 +24,11 @@ usage()
 
 declare -A packages=(
 	[build]="build-essential libcap-ng-dev libcmocka-dev libinih-dev
-		libjson-c-dev liburing-dev libseccomp-dev libsystemd-dev kmod
+		libjson-c-dev libnbd-dev liburing-dev libseccomp-dev libsystemd-dev kmod
 		pahole pkg-config @headers-6.1 @headers-6.12"
 	[rig]="busybox-static cpio e2fsprogs gzip jq kmod qemu-system-x86
 		util-linux xz-utils zstd"
-	[check]="clang perl shellcheck sparse"
+	[check]="clang nbdkit perl qemu-utils shellcheck sparse"
 	[libkvm]="build-essential xz-utils linux-source-6.1"
 	[debug]="bc bison build-essential cpio flex kmod libelf-dev libssl-dev
 		linux-source-6.12 xz-utils"

@@ -84,6 +84,11 @@ static int fault_load(const struct portald_api *portald)
 	return 0;
 }
 
+static void fault_unload(void)
+{
+	free(control_path);
+}
+
 static int bad(const char *word, const char *what)
 {
 	api->error("'%s': %s", word, what);
@@ -248,9 +253,6 @@ static void fault_close(void *handle)
 	if (control)
 		munmap((void *)control, 1);
 	control = NULL;
-	free(control_path);
-	control_path = NULL;
-	nr_rules = 0;
 	free(handle);
 }
 
@@ -437,6 +439,7 @@ static struct portald_plugin plugin = {
 		       "seed=N        of rate=\n"
 		       "control=FILE  no faults while its first byte is 0",
 	.load = fault_load,
+	.unload = fault_unload,
 	.config = fault_config,
 	.open_filter = fault_open,
 	.close = fault_close,

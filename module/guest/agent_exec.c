@@ -2,14 +2,15 @@
 /*
  * agent_exec.c - programs, with what they write and how they end
  *
- * Input and outputs are unlinked files in memory: nobody has to feed or drain
- * them, so nothing can block, and a limit on their size bounds the memory.
+ * Input and outputs are unlinked files of a file system in memory, one for each
+ * program: nobody has to feed or drain them, so nothing can block, and its size
+ * bounds the memory. A program that writes more gets ENOSPC.
  */
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
-#include <linux/resource.h>
+#include <linux/mount.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/sizes.h>
@@ -22,17 +23,19 @@
 #define MAX_STRINGS	4096
 #define DEFAULT_OUTPUT	SZ_1M
 #define MAX_OUTPUT	SZ_64M
+/* each file begins a page of its own */
+#define SLACK		(4 * PAGE_SIZE)
 
 /**
  * struct agent_exec - a program's surroundings
  * @cmd: the command
+ * @mnt: file system that @files are in
  * @files: its input, output and error output
- * @limit: bytes that it may write to each
  */
 struct agent_exec {
 	struct agent_cmd *cmd;
+	struct vfsmount *mnt;
 	struct file *files[3];
-	u64 limit;
 };
 
 /* In the new process, before it becomes the program. */
@@ -53,8 +56,6 @@ static int prepare_child(struct subprocess_info *info, struct cred *new)
 		}
 		fd_install(fd, get_file(exec->files[i]));
 	}
-	current->signal->rlim[RLIMIT_FSIZE].rlim_cur = exec->limit;
-	current->signal->rlim[RLIMIT_FSIZE].rlim_max = exec->limit;
 
 	spin_lock(&chan->lock);
 	cancelled = exec->cmd->cancelled;
@@ -135,14 +136,31 @@ static int answer(struct agent_exec *exec, int status)
 	return agent_cancelled(exec->cmd) ? -ECANCELED : 0;
 }
 
-static int open_files(struct agent_exec *exec, const char *input, u32 len)
+static int mount_files(struct agent_exec *exec, u64 size)
+{
+	/* Built in, so there is no reference to give back. */
+	struct file_system_type *type = get_fs_type("tmpfs");
+	char options[64];
+
+	if (!type)
+		return -EOPNOTSUPP;
+	snprintf(options, sizeof(options), "size=%llu", size);
+	exec->mnt = vfs_kern_mount(type, 0, "portal-exec", options);
+	return PTR_ERR_OR_ZERO(exec->mnt);
+}
+
+static int open_files(struct agent_exec *exec, const char *input, u32 len, u64 limit)
 {
 	loff_t pos = 0;
 	ssize_t n = 0;
-	int i;
+	int i, ret;
 
+	ret = mount_files(exec, len + limit + SLACK);
+	if (ret)
+		return ret;
 	for (i = 0; i < 3; i++) {
-		struct file *file = shmem_file_setup("portal-exec", 0, VM_NORESERVE);
+		struct file *file = shmem_file_setup_with_mnt(exec->mnt, "portal-exec", 0,
+							      VM_NORESERVE);
 
 		if (IS_ERR(file))
 			return PTR_ERR(file);
@@ -161,12 +179,13 @@ int agent_op_exec(struct agent_cmd *cmd)
 {
 	const struct portal_cmd_exec *in = (void *)cmd->in;
 	char *str = cmd->in + sizeof(*in), *end = cmd->in + cmd->req.in_len;
-	struct agent_exec exec = { .cmd = cmd, .limit = cmd->req.size ?: DEFAULT_OUTPUT };
+	struct agent_exec exec = { .cmd = cmd };
+	u64 limit = cmd->req.size ?: DEFAULT_OUTPUT;
 	char **argv;
 	int ret, i;
 
 	if (!in->argc || in->argc > MAX_STRINGS || in->envc > MAX_STRINGS || in->pad ||
-	    in->in_len > end - str || exec.limit > MAX_OUTPUT)
+	    in->in_len > end - str || limit > MAX_OUTPUT)
 		return -EINVAL;
 	argv = kvcalloc(in->argc + in->envc + 2, sizeof(*argv), GFP_KERNEL);
 	if (!argv)
@@ -177,7 +196,7 @@ int agent_op_exec(struct agent_cmd *cmd)
 	if (!ret && (end - str != in->in_len || argv[0][0] != '/'))
 		ret = -EINVAL;
 	if (!ret)
-		ret = open_files(&exec, str, in->in_len);
+		ret = open_files(&exec, str, in->in_len, limit);
 	if (!ret)
 		ret = run(&exec, argv, argv + in->argc + 1);
 	/* A program's end is positive or 0, that there is none negative. */
@@ -187,6 +206,8 @@ int agent_op_exec(struct agent_cmd *cmd)
 		if (exec.files[i])
 			fput(exec.files[i]);
 	}
+	if (!IS_ERR_OR_NULL(exec.mnt))
+		mntput(exec.mnt);
 	kvfree(argv);
 	return ret;
 }

@@ -197,8 +197,11 @@ static int slot_start_placed(struct portal_slot *slot)
 				upper_32_bits(gpa), portal_event_gsi());
 	if (!ret)
 		ret = ops->add(slot);
-	if (ret)
-		ops->displace(slot, slot_disable(slot->nr) != 0);
+	if (ret) {
+		int err = slot_disable(slot->nr);
+
+		ops->displace(slot, err && err != -ENOTCONN);
+	}
 	return ret <= 0 ? ret : -EIO;
 }
 

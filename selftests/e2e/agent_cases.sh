@@ -89,6 +89,8 @@ agent_exec()
 	equal "its status, killed" $status 137
 	refuses 'ENOENT' ctl guest e2e exec -- /bin/nosuch
 	equal "100 KiB of output" "$(ctl guest e2e exec -- /bin/sh -c 'yes | head -c 100000' | wc -c)" 100000
+	says 'No space left' ctl guest e2e exec -- /bin/sh -c 'dd if=/dev/zero bs=4096 count=1000 2>/tmp/dd.err; cat /tmp/dd.err >&2'
+	says '^8388608$' ctl guest e2e exec -- /bin/sh -c 'dd if=/dev/zero of=/tmp/large bs=1M count=8 2>/dev/null; wc -c </tmp/large; rm /tmp/large'
 	equal "input" "$(ctl guest e2e exec -- /bin/sh -c 'wc -c')" 0
 }
 
@@ -98,8 +100,8 @@ agent_timeout()
 	background sh -c "timeout 60 '$build/daemon/portalctl' --socket '$socket' guest --timeout 8 e2e exec -- sleep 1234 >'$work/expired' 2>&1; echo \$? >'$work/expired.rc'"
 	guest_has() { in_guest 30 'ps | grep "[s]leep 1234"'; }
 	within 30 guest_has
-	ended() { [ -s "$work/expired.rc" ]; }
-	within 30 ended
+	over() { [ -s "$work/expired.rc" ]; }
+	within 30 over
 	grep -q ETIME "$work/expired" || fail "it says $(cat "$work/expired")"
 	gone() { ! in_guest 30 'ps | grep "[s]leep 1234"'; }
 	within 30 gone
@@ -128,11 +130,22 @@ agent_ops()
 	local target
 
 	need_agent all
-	guest_start target 'E2E=target exec e2e-target one two'
+	guest_start target 'E2E=target e2e-target one two'
 	within 30 guest_said target '^[0-9]+ 0x'
 	target=$(in_guest 30 'head -n 1 /tmp/target.out')
 	says '^[0-9]+ checks passed' timeout 120 "$build/e2e/agent_ops" "$socket" e2e $target
 	says '^stopped' guest_result target 30
+}
+
+# Any arguments; the guest has nothing to complain of afterwards.
+agent_fuzzed()
+{
+	need_agent all
+	in_guest 30 'dmesg -c >/dev/null'
+	says '^[0-9]+ commands, [1-9][0-9]* good' timeout 120 "$build/e2e/agent_fuzz" "$socket" e2e 15
+	equal "complaints in the guest" \
+		"$(in_guest 30 'dmesg | grep -cE "BUG|WARNING|Oops|RIP:|UBSAN|KASAN" || true')" 0
+	equal answers "$(inst_stat agent .device.answers)" "$(inst_stat agent .device.commands)"
 }
 
 agent_worker_killed()
@@ -145,8 +158,8 @@ agent_worker_killed()
 	background sh -c "timeout 60 '$build/daemon/portalctl' --socket '$socket' guest e2e exec -- sleep 1236 >'$work/killed' 2>&1; echo \$? >'$work/killed.rc'"
 	within 30 guest_has
 	kill -9 "$pid"
-	ended() { [ -s "$work/killed.rc" ]; }
-	within 20 ended
+	over() { [ -s "$work/killed.rc" ]; }
+	within 20 over
 	equal "status of portalctl" "$(cat "$work/killed.rc")" 1
 	grep -q "worker for it ended" "$work/killed" || fail "it says $(cat "$work/killed")"
 	# the next worker's agent is a new one: what ran for the last one is over
@@ -167,8 +180,8 @@ agent_unload()
 	in_guest 60 e2e-guest unmount
 	distrust
 	in_guest 60 rmmod portal_guest
-	ended() { [ -s "$work/unload.rc" ]; }
-	within 20 ended
+	over() { [ -s "$work/unload.rc" ]; }
+	within 20 over
 	grep -q ECONNRESET "$work/unload" || fail "it says $(cat "$work/unload")"
 	not guest_has
 	inst_is agent .guest offered
@@ -177,13 +190,57 @@ agent_unload()
 	says kthreadd ctl guest e2e ps
 }
 
+# The next portald's worker has a channel to the same agent, and nothing of the last.
+agent_portald_killed()
+{
+	need_agent task,file,exec
+	guest_has() { in_guest 30 'ps | grep "[s]leep 1238"'; }
+	background sh -c "timeout 60 '$build/daemon/portalctl' --socket '$socket' guest e2e exec -- sleep 1238 >'$work/portald-killed' 2>&1; echo \$? >'$work/portald-killed.rc'"
+	within 30 guest_has
+	kill -9 "$(portald_pid)"
+	over() { [ -s "$work/portald-killed.rc" ]; }
+	within 20 over
+	equal "status of portalctl" "$(cat "$work/portald-killed.rc")" 1
+	need_portald
+	within 60 attached
+	back() { ctl guest e2e exec -- echo back | grep -qx back; }
+	within 60 back
+	within 30 not guest_has
+}
+
+# Its memory is the new kernel's, and its commands are over.
+agent_guest_reset()
+{
+	local boots
+
+	need_agent task,file,exec
+	boots=$(grep -c '^rig-agent: ready' $guest_dir/console)
+	guest_has() { in_guest 30 'ps | grep "[s]leep 1239"'; }
+	background sh -c "timeout 200 '$build/daemon/portalctl' --socket '$socket' guest --timeout 180 e2e exec -- sleep 1239 >'$work/reset' 2>&1; echo \$? >'$work/reset.rc'"
+	within 30 guest_has
+	distrust
+	qmp system_reset
+	booted() { [ "$(grep -c '^rig-agent: ready' $guest_dir/console)" -gt "$boots" ]; }
+	within 120 booted
+	need_driver
+	over() { [ -s "$work/reset.rc" ]; }
+	within 20 over
+	grep -q ECONNRESET "$work/reset" || fail "it says $(cat "$work/reset")"
+	inst_is agent .guest offered
+	need_agent task,file,exec
+	says '^new$' ctl guest e2e exec -- echo new
+}
+
 test_case "agent: nothing is allowed unless the guest's owner says so" agent_off
 test_case "agent: info" agent_info
 test_case "agent: ps shows the guest's processes" agent_ps
 test_case "agent: a class that is not allowed is refused" agent_classes
 test_case "agent: each command and its errors" agent_ops
+test_case "agent: any arguments" agent_fuzzed
 test_case "agent: 5 MB into the guest and out of it" agent_cp
 test_case "agent: exec gives output and status" agent_exec
 test_case "agent: time-out, and who hangs up, end a command" agent_timeout
 test_case "agent: kill -9 of the worker in mid command" agent_worker_killed
 test_case "agent: rmmod in mid command" agent_unload
+test_case "agent: kill -9 of portald in mid command" agent_portald_killed
+test_case "agent: system_reset in mid command" agent_guest_reset

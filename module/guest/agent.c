@@ -221,6 +221,9 @@ static void cmd_work(struct work_struct *work)
 
 	fill_done(&cmd->done, &cmd->req);
 	cmd->done.status = execute(cmd);
+	/* Half an answer is none, unless the command says how far it goes. */
+	if (cmd->done.status && !(cmd->done.flags & PORTAL_DONE_F_PARTIAL))
+		cmd->out_used = 0;
 	if (!cmd->done.size)
 		cmd->done.size = cmd->out_used;
 	finish(cmd);

@@ -2,9 +2,9 @@
 /*
  * agent_exec.c - programs, with what they write and how they end
  *
- * Input and outputs are unlinked files of a file system in memory, one for each
- * program: nobody has to feed or drain them, so nothing can block, and its size
- * bounds the memory. A program that writes more gets ENOSPC.
+ * Input and outputs are unlinked files in memory, each of a file system of its own:
+ * nobody has to feed or drain them, so nothing can block, and their size bounds the
+ * memory. A program that writes more gets ENOSPC.
  */
 #include <linux/fdtable.h>
 #include <linux/file.h>
@@ -23,18 +23,14 @@
 #define MAX_STRINGS	4096
 #define DEFAULT_OUTPUT	SZ_1M
 #define MAX_OUTPUT	SZ_64M
-/* each file begins a page of its own */
-#define SLACK		(4 * PAGE_SIZE)
 
 /**
  * struct agent_exec - a program's surroundings
  * @cmd: the command
- * @mnt: file system that @files are in
  * @files: its input, output and error output
  */
 struct agent_exec {
 	struct agent_cmd *cmd;
-	struct vfsmount *mnt;
 	struct file *files[3];
 };
 
@@ -110,57 +106,64 @@ static u64 give_output(struct agent_cmd *cmd, struct file *file, u64 *given)
 	loff_t pos = 0;
 	ssize_t n;
 
-	*given = 0;
-	while (*given < len && agent_room(cmd)) {
-		n = kernel_read(file, agent_out(cmd), min_t(u64, len - *given, agent_room(cmd)),
+	while (pos < len && agent_room(cmd)) {
+		n = kernel_read(file, agent_out(cmd), min_t(u64, len - pos, agent_room(cmd)),
 				&pos);
 		if (n <= 0)
 			break;
 		cmd->out_used += n;
-		*given += n;
 	}
-	if (*given < len)
+	if (pos < len)
 		cmd->done.flags |= PORTAL_DONE_F_PARTIAL;
+	*given = pos;
 	return len;
 }
 
 static int answer(struct agent_exec *exec, int status)
 {
-	struct portal_cmd_exec_result *res = (void *)exec->cmd->out;
+	struct portal_cmd_exec_result res = { .wait_status = status };
 
-	exec->cmd->out_used = sizeof(*res);
-	*res = (struct portal_cmd_exec_result) { .wait_status = status };
-	res->out_len = give_output(exec->cmd, exec->files[1], &res->out_given);
-	res->err_len = give_output(exec->cmd, exec->files[2], &res->err_given);
+	exec->cmd->out_used = sizeof(res);
+	res.out_len = give_output(exec->cmd, exec->files[1], &res.out_given);
+	res.err_len = give_output(exec->cmd, exec->files[2], &res.err_given);
+	memcpy(exec->cmd->out, &res, sizeof(res));
 	exec->cmd->done.value = status;
-	return agent_cancelled(exec->cmd) ? -ECANCELED : 0;
+	if (!agent_cancelled(exec->cmd))
+		return 0;
+	exec->cmd->done.flags |= PORTAL_DONE_F_PARTIAL;
+	return -ECANCELED;
 }
 
-static int mount_files(struct agent_exec *exec, u64 size)
+/* A file in memory, of at most @size bytes in whole pages. */
+static struct file *open_file(u64 size)
 {
 	/* Built in, so there is no reference to give back. */
 	struct file_system_type *type = get_fs_type("tmpfs");
+	struct vfsmount *mnt;
 	char options[64];
+	struct file *file;
 
 	if (!type)
-		return -EOPNOTSUPP;
-	snprintf(options, sizeof(options), "size=%llu", size);
-	exec->mnt = vfs_kern_mount(type, 0, "portal-exec", options);
-	return PTR_ERR_OR_ZERO(exec->mnt);
+		return ERR_PTR(-EOPNOTSUPP);
+	/* 0 would be no limit. */
+	snprintf(options, sizeof(options), "size=%llu", max_t(u64, size, PAGE_SIZE));
+	mnt = vfs_kern_mount(type, 0, "portal-exec", options);
+	if (IS_ERR(mnt))
+		return ERR_CAST(mnt);
+	file = shmem_file_setup_with_mnt(mnt, "portal-exec", 0, VM_NORESERVE);
+	/* The file keeps it. */
+	mntput(mnt);
+	return file;
 }
 
 static int open_files(struct agent_exec *exec, const char *input, u32 len, u64 limit)
 {
 	loff_t pos = 0;
 	ssize_t n = 0;
-	int i, ret;
+	int i;
 
-	ret = mount_files(exec, len + limit + SLACK);
-	if (ret)
-		return ret;
 	for (i = 0; i < 3; i++) {
-		struct file *file = shmem_file_setup_with_mnt(exec->mnt, "portal-exec", 0,
-							      VM_NORESERVE);
+		struct file *file = open_file(i ? limit : len);
 
 		if (IS_ERR(file))
 			return PTR_ERR(file);
@@ -206,8 +209,6 @@ int agent_op_exec(struct agent_cmd *cmd)
 		if (exec.files[i])
 			fput(exec.files[i]);
 	}
-	if (!IS_ERR_OR_NULL(exec.mnt))
-		mntput(exec.mnt);
 	kvfree(argv);
 	return ret;
 }

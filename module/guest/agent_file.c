@@ -79,10 +79,13 @@ static int read_file(struct agent_cmd *cmd, struct file *file, loff_t *pos)
 
 	if (size > agent_room(cmd))
 		return -EMSGSIZE;
+	/* kernel_read() warns of each of these. */
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
 	if (S_ISDIR(file_inode(file)->i_mode))
 		return -EISDIR;
 	/* Some of /proc can give their bytes only to a process. */
-	if (!file->f_op->read_iter)
+	if (!file->f_op->read_iter || file->f_op->read)
 		return -EOPNOTSUPP;
 	while (cmd->out_used < size && !agent_cancelled(cmd)) {
 		want = min_t(size_t, size - cmd->out_used, STEP);
@@ -123,7 +126,9 @@ static int write_file(struct agent_cmd *cmd, struct file *file, const char *data
 {
 	ssize_t n = 0;
 
-	if (!file->f_op->write_iter)
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	if (!file->f_op->write_iter || file->f_op->write)
 		return -EOPNOTSUPP;
 	while (cmd->done.size < len && !agent_cancelled(cmd)) {
 		n = kernel_write(file, data + cmd->done.size,

@@ -104,7 +104,7 @@ static void reads_all_keys(void **state)
 	assert_int_equal(d->nr_keys, 2);
 	assert_string_equal(d->keys[0].key, "path");
 	assert_string_equal(d->keys[0].value, "/x y.img");
-	assert_int_equal(d->keys[0].line, 16);
+	assert_int_equal(d->keys[0].line, 17);
 	assert_true(d->has_timeout);
 	assert_int_equal(d->timeout, 0);
 	assert_string_equal(d->keys[1].value, "on");

@@ -122,7 +122,7 @@ blk_discard()
 	in_guest 60 'dd if=/dev/urandom of=/mnt/big bs=64k count=48 2>/dev/null && sync'
 	full=$(stat -c %b "$work/disk.img")
 	in_guest 60 'rm /mnt/big && sync && fstrim /mnt'
-	at_most "blocks of the image" "$(stat -c %b "$work/disk.img")" $((full - 40 * 128))
+	at_most "blocks of the image" "$(stat -c %b "$work/disk.img")" $((full - 32 * 128))
 	in_guest 120 e2e-guest verify
 	in_guest 60 e2e-guest unmount
 	e2fsck -fn "$work/disk.img"

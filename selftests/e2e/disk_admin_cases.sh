@@ -132,7 +132,7 @@ admin_remove()
 {
 	local dev n
 
-	n=$(tr , '\n' <<<$instances | wc -l)
+	n=$(tr , '\n' <<<"$instances" | wc -l)
 	need_extra
 	dev=$(in_guest 30 e2e-guest dev $extra)
 	guest_start reader "while dd if=$dev of=/tmp/x bs=64k count=8 iflag=direct; do

@@ -91,6 +91,7 @@ saved()
 moved()
 {
 	need_driver
+	in_guest 60 e2e-guest unmount
 	ctl detach --timeout 20 e2e
 	distrust
 	migrate_to "$work/moved"

@@ -424,8 +424,10 @@ bool admin_died(struct instance *inst)
 	case ADMIN_LIMIT:
 		end(inst, control_error("disk %s: %s", inst->name, inst->error.msg));
 		return false;
-	case ADMIN_NONE:
 	case ADMIN_REMOVE:
+		/* it died with the guest's last use of it under way: that was it */
+		return inst->state == INST_STOPPED;
+	case ADMIN_NONE:
 		break;
 	}
 	return false;

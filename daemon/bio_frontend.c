@@ -249,9 +249,16 @@ static void resume_command(struct bio *bio)
 	}
 }
 
+static uint64_t shown_capacity(const struct bio *bio)
+{
+	return portal_region_read32(bio->env->region, BIO_CAPACITY) |
+	       (uint64_t)portal_region_read32(bio->env->region, BIO_CAPACITY_HI) << 32;
+}
+
 static int enable(void *fe, bool resume)
 {
 	struct bio *bio = fe;
+	uint64_t capacity;
 	int err;
 
 	if (portal_region_shadow_size(bio->env->region) < BIO_REGION_LEN)
@@ -267,7 +274,11 @@ static int enable(void *fe, bool resume)
 		bio->st->done_req = 0;
 		portal_region_write32(bio->env->region, BIO_EVENTS, 0);
 	}
+	capacity = shown_capacity(bio);
 	bio_publish(bio);
+	/* the medium may have another size than the earlier worker's, or be another */
+	if (resume && shown_capacity(bio) != capacity)
+		bio_event(bio, BIO_EV_RESIZED, true);
 	resume_command(bio);
 	return 0;
 }

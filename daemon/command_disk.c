@@ -157,7 +157,7 @@ struct json_object *cmd_disk_set_limit(struct request *req)
 struct json_object *cmd_disk_swap(struct request *req)
 {
 	static const char *const fixed[] = {
-		"frontend", "serial", "limits", "restart", "sandbox", "worker_timeout",
+		"frontend", "serial", "queues", "limits", "restart", "sandbox", "worker_timeout",
 	};
 	struct instance *inst = request_instance(req);
 	struct config_instance ci;

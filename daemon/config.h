@@ -14,6 +14,7 @@ struct err;
 #define CONFIG_KEEP		30
 #define CONFIG_TIMEOUT		30
 #define CONFIG_NAME_MAX		31	/* PORTAL_NAME_LEN less the NUL */
+#define CONFIG_QUEUES_MAX	4
 
 enum sandbox_mode {
 	SANDBOX_OFF = 0,
@@ -36,6 +37,7 @@ struct config_instance {
 	char *serial;
 	char *limits;		/* NULL none; the worker knows what is right */
 	unsigned int io_timeout;	/* seconds a disk's request may take, 0 for ever */
+	unsigned int queues;	/* of the front end, 0: its default */
 	bool restart;
 	unsigned int timeout;	/* seconds a worker may be silent, 0 for ever */
 	bool has_timeout;	/* else [portald]'s */

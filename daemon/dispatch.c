@@ -132,22 +132,37 @@ static const struct portal_region_range *doorbell(const struct portal_instance *
 	return NULL;
 }
 
+static int write_doorbell(struct portal_instance *pi, const struct portal_request *req)
+{
+	const struct portal_region_range *r = doorbell(pi, req);
+	uint32_t rung;
+
+	count(&pi->page->doorbells);
+	if (!r)
+		return -EINVAL;
+	rung = portal_region_take(pi->region, r->aux);
+	if (!rung)
+		return 0;	/* an earlier request took this one's too */
+	if (pi->fe && pi->ops->doorbell) {
+		pi->ops->doorbell(pi->fe, (uint32_t)(r - pi->desc.ranges), rung);
+		return 0;
+	}
+	if (pi->fe) {
+		pi->ops->write(pi->fe, req->addr, req->len, rung);
+		return 0;
+	}
+	if (!pi->plugin.ops.reg_write)
+		return 0;
+	return pi->plugin.ops.reg_write(pi->handle, req->addr, req->len, rung);
+}
+
 static int write_register(struct portal_instance *pi, const struct portal_request *req)
 {
 	uint64_t value = req->data[0];
 
-	if (req->flags & PORTAL_REQ_F_COUNTED) {
-		const struct portal_region_range *r = doorbell(pi, req);
-
-		count(&pi->page->doorbells);
-		if (!r)
-			return -EINVAL;
-		value = portal_region_take(pi->region, r->aux);
-		if (!value)
-			return 0;	/* an earlier request took this one's too */
-	} else {
-		count(&pi->page->writes);
-	}
+	if (req->flags & PORTAL_REQ_F_COUNTED)
+		return write_doorbell(pi, req);
+	count(&pi->page->writes);
 	if (pi->fe) {
 		pi->ops->write(pi->fe, req->addr, req->len, value);
 		return 0;

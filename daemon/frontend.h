@@ -57,6 +57,8 @@ struct frontend_storage {
  * @uring: the worker's ring; user_data is a struct portal_uring_op *
  * @backend: the medium
  * @serial: the disk's serial number, at most 20 characters
+ * @queues: how many request queues the administrator wants, 0: up to the
+ *	front end
  * @state: zeroed at the first start, kept over restarts of the worker
  * @state_len: the front end's state_len
  * @storages: front ends with many_storages: all of them, the first is @backend
@@ -78,6 +80,7 @@ struct frontend_env {
 	struct io_uring *uring;
 	struct backend *backend;
 	const char *serial;
+	uint32_t queues;
 	void *state;
 	size_t state_len;
 	struct frontend_storage storages[FRONTEND_STORAGES];
@@ -106,10 +109,13 @@ struct frontend_env {
  * @create: device, not yet visible; *@fe is given to all below
  * @enable: the guest chose an address, env->region and env->irqfd are set.
  *	@resume: an earlier worker served it already: go on from env->state
- * @write: a posted or SYNC register write, or a doorbell (COUNT: value is the
- *	count, taken already). Returns when its effect is there.
+ * @write: a posted or SYNC register write. Returns when its effect is there.
+ * @doorbell: a counted doorbell rang: @range is its index in @ranges, @count
+ *	how often it rang, taken already; NULL: .write gets the count as its value
  * @read: a CALL register is read: 0 or -errno (the guest reads all ones)
  * @call: a hypercall: 0, -errno or FRONTEND_LATER; may come before .enable
+ * @end_round: a batch of requests or completions is over: now is the time to
+ *	interrupt the guest for what was done in it
  * @disable: the guest takes it off its address; returns when nothing of it
  *	is in flight
  * @inflight: requests not completed
@@ -135,6 +141,8 @@ struct frontend_ops {
 	void (*write)(void *fe, uint32_t offset, uint32_t len, uint64_t value);
 	int (*read)(void *fe, uint32_t offset, uint32_t len, uint64_t *value);
 	int (*call)(void *fe, uint32_t fn, const uint64_t args[4], uint64_t *value);
+	void (*doorbell)(void *fe, uint32_t range, uint32_t count);
+	void (*end_round)(void *fe);
 	void (*disable)(void *fe);
 	unsigned int (*inflight)(void *fe);
 	struct block *(*block)(void *fe, uint32_t sid);

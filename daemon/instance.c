@@ -255,6 +255,8 @@ char *instance_setup_json(const struct vm *vm, const struct config_instance *ci)
 				       json_object_new_int((int)ci->io_timeout));
 	if (ci->limits)
 		json_object_object_add(obj, "limits", json_object_new_string(ci->limits));
+	if (ci->queues)
+		json_object_object_add(obj, "queues", json_object_new_int((int)ci->queues));
 	json_object_object_add(obj, "sandbox", json_object_new_int(ci->sandbox));
 	json_object_object_add(obj, "log_level", json_object_new_int(log_level()));
 	for (unsigned int i = 0; i < ci->nr_keys; i++) {

@@ -13,121 +13,12 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-#include <linux/virtio_config.h>
-#include <linux/virtio_mmio.h>
 #include "log.h"
 #include "virtio_mmio.h"
-
-#define VIRTIO_MMIO_MAGIC	0x74726976	/* "virt" */
-#define VIRTIO_MMIO_VENDOR	0x54524f50	/* "PORT" */
 
 #define STATUS_DRIVER_BITS	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | \
 				 VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK | \
 				 VIRTIO_CONFIG_S_FAILED)
-
-/* All else is SHADOW: reads from the page, writes posted. */
-const struct portal_region_range virtio_mmio_ranges[VIRTIO_MMIO_NR_RANGES] = {
-	{ .offset = VIRTIO_MMIO_DEVICE_FEATURES, .len = 4, .attr = PORTAL_ATTR_FENCED,
-	  .eventfd = -1 },
-	{ .offset = VIRTIO_MMIO_QUEUE_NUM_MAX, .len = 4, .attr = PORTAL_ATTR_FENCED,
-	  .eventfd = -1 },
-	{ .offset = VIRTIO_MMIO_QUEUE_READY, .len = 4, .attr = PORTAL_ATTR_SYNC,
-	  .eventfd = -1 },
-	{ .offset = VIRTIO_MMIO_QUEUE_NOTIFY, .len = 4, .attr = PORTAL_ATTR_DOORBELL,
-	  .flags = PORTAL_RANGE_F_COUNT, .aux = VIRTIO_MMIO_AUX_NOTIFY, .eventfd = -1 },
-	{ .offset = VIRTIO_MMIO_INTERRUPT_ACK, .len = 4, .attr = PORTAL_ATTR_ACK,
-	  .aux = VIRTIO_MMIO_INTERRUPT_STATUS, .eventfd = -1 },
-	/* A reset must be over before the guest's next instruction. */
-	{ .offset = VIRTIO_MMIO_STATUS, .len = 4, .attr = PORTAL_ATTR_SYNC,
-	  .eventfd = -1 },
-};
-
-static void set_reg(struct virtio_mmio *vm, uint32_t off, uint32_t val)
-{
-	if (vm->env->region)
-		portal_region_write32(vm->env->region, off, val);
-}
-
-/*
- * What the driver is to see was written before; portal_region_or32() is a full
- * barrier. If the bit is set already, the driver has an interrupt and will
- * acknowledge it after this moment; it looks at the queues after that, so it
- * finds everything. @force: an earlier worker may have died in between.
- */
-static void interrupt(struct virtio_mmio *vm, uint32_t bit, bool force)
-{
-	uint64_t one = 1;
-	ssize_t n;
-
-	if (!vm->env->region)
-		return;
-	if (portal_region_or32(vm->env->region, VIRTIO_MMIO_INTERRUPT_STATUS, bit) & bit &&
-	    !force)
-		return;
-	if (vm->env->irqfd < 0)
-		return;		/* a driver that polls */
-	vm->interrupts++;
-	do {
-		n = write(vm->env->irqfd, &one, sizeof(one));
-	} while (n < 0 && errno == EINTR);
-}
-
-static void publish_device_features(struct virtio_mmio *vm)
-{
-	uint32_t sel = vm->st->device_features_sel;
-
-	set_reg(vm, VIRTIO_MMIO_DEVICE_FEATURES,
-		sel < 2 ? (uint32_t)(vm->dev.features >> (32 * sel)) : 0);
-}
-
-static void publish_queue(struct virtio_mmio *vm)
-{
-	uint32_t sel = vm->st->queue_sel;
-	bool there = sel < vm->dev.nr_queues;
-
-	set_reg(vm, VIRTIO_MMIO_QUEUE_NUM_MAX, there ? VIRTQUEUE_NUM_MAX : 0);
-	set_reg(vm, VIRTIO_MMIO_QUEUE_READY, there ? vm->st->vq[sel].ready : 0);
-}
-
-static void publish_config(struct virtio_mmio *vm)
-{
-	const char *config = vm->dev.config;
-	uint32_t off, word;
-	uint64_t dword;
-
-	/* By 8 bytes, so that no reader sees half of a 64-bit capacity. */
-	for (off = 0; off + 8 <= vm->dev.config_len; off += 8) {
-		memcpy(&dword, config + off, 8);
-		portal_region_write64(vm->env->region, VIRTIO_MMIO_CONFIG + off, dword);
-	}
-	for (; off < vm->dev.config_len; off += 4) {
-		uint32_t n = vm->dev.config_len - off;
-
-		word = 0;
-		memcpy(&word, config + off, n < 4 ? n : 4);
-		set_reg(vm, VIRTIO_MMIO_CONFIG + off, word);
-	}
-}
-
-/* InterruptStatus is not ours alone: the guest's ACK clears bits of it. */
-static void publish_all(struct virtio_mmio *vm)
-{
-	set_reg(vm, VIRTIO_MMIO_MAGIC_VALUE, VIRTIO_MMIO_MAGIC);
-	set_reg(vm, VIRTIO_MMIO_VERSION, 2);
-	set_reg(vm, VIRTIO_MMIO_DEVICE_ID, vm->dev.device_id);
-	set_reg(vm, VIRTIO_MMIO_VENDOR_ID, VIRTIO_MMIO_VENDOR);
-	/* No shared memory region, whatever is selected. */
-	set_reg(vm, VIRTIO_MMIO_SHM_LEN_LOW, ~0U);
-	set_reg(vm, VIRTIO_MMIO_SHM_LEN_HIGH, ~0U);
-	set_reg(vm, VIRTIO_MMIO_SHM_BASE_LOW, ~0U);
-	set_reg(vm, VIRTIO_MMIO_SHM_BASE_HIGH, ~0U);
-	set_reg(vm, VIRTIO_MMIO_CONFIG_GENERATION, vm->st->config_generation);
-	publish_config(vm);
-	publish_device_features(vm);
-	publish_queue(vm);
-	set_reg(vm, VIRTIO_MMIO_STATUS, vm->st->status);
-}
 
 /**
  * virtio_mmio_has() - was a feature negotiated?
@@ -184,38 +75,39 @@ void virtio_mmio_needs_reset(struct virtio_mmio *vm, const char *why)
 	for (q = 0; q < vm->dev.nr_queues; q++)
 		st->vq[q].broken = 1;
 	st->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	set_reg(vm, VIRTIO_MMIO_STATUS, st->status);
+	virtio_mmio_show(vm, VIRTIO_MMIO_STATUS, st->status);
 	if (st->status & VIRTIO_CONFIG_S_DRIVER_OK)
-		interrupt(vm, VIRTIO_MMIO_INT_CONFIG, false);
+		virtio_mmio_interrupt(vm, VIRTIO_MMIO_INT_CONFIG, false);
 }
 
 /**
- * virtio_mmio_signal() - requests were pushed: interrupt, if the driver wants one
+ * virtio_mmio_signal() - a request was pushed
  * @vm: the registers
  * @q: queue
+ *
+ * The driver is interrupted at the end of the round, once for all of them.
  */
 void virtio_mmio_signal(struct virtio_mmio *vm, unsigned int q)
 {
-	if (virtqueue_signal(&vm->vq[q]))
-		interrupt(vm, VIRTIO_MMIO_INT_VRING, false);
+	vm->pushed |= 1U << q;
 }
 
 /**
- * virtio_mmio_config_changed() - show the driver dev.config as it is now
+ * virtio_mmio_end_round() - interrupt, if the driver wants one for what was pushed
  * @vm: the registers
- *
- * The generation changes before and after, so a driver that reads it around
- * its own reads sees a difference. One that does not gets the interrupt.
  */
-void virtio_mmio_config_changed(struct virtio_mmio *vm)
+void virtio_mmio_end_round(struct virtio_mmio *vm)
 {
-	if (!vm->env->region)
-		return;
-	set_reg(vm, VIRTIO_MMIO_CONFIG_GENERATION, ++vm->st->config_generation);
-	publish_config(vm);
-	set_reg(vm, VIRTIO_MMIO_CONFIG_GENERATION, ++vm->st->config_generation);
-	if (vm->st->status & VIRTIO_CONFIG_S_DRIVER_OK)
-		interrupt(vm, VIRTIO_MMIO_INT_CONFIG, false);
+	bool wanted = false;
+	unsigned int q;
+
+	while (vm->pushed) {
+		q = (unsigned int)__builtin_ctz(vm->pushed);
+		vm->pushed &= vm->pushed - 1;
+		wanted |= virtqueue_signal(&vm->vq[q]);
+	}
+	if (wanted)
+		virtio_mmio_interrupt(vm, VIRTIO_MMIO_INT_VRING, false);
 }
 
 /* Nothing touches guest memory for @queues when it returns. */
@@ -226,34 +118,6 @@ static void quiesce(struct virtio_mmio *vm, uint32_t queues)
 	vm->quiescing = 0;
 }
 
-static void clear(struct virtio_mmio *vm)
-{
-	struct virtio_mmio_state *st = vm->st;
-	uint32_t q;
-
-	/* First: a worker that dies in between must not resume the queues. */
-	st->status = 0;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	for (q = 0; q < VIRTIO_MMIO_QUEUES_MAX; q++)
-		virtqueue_reset(&vm->vq[q]);
-	st->device_features_sel = 0;
-	st->driver_features_sel = 0;
-	st->queue_sel = 0;
-	st->bad_features = 0;
-	st->driver_features = 0;
-}
-
-static void reset(struct virtio_mmio *vm)
-{
-	quiesce(vm, ~0U);
-	clear(vm);
-	vm->st->resets++;
-	set_reg(vm, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
-	publish_device_features(vm);
-	publish_queue(vm);
-	set_reg(vm, VIRTIO_MMIO_STATUS, 0);
-}
-
 static void notify_all(struct virtio_mmio *vm)
 {
 	uint32_t q;
@@ -262,6 +126,39 @@ static void notify_all(struct virtio_mmio *vm)
 		if (virtio_mmio_running(vm, q))
 			vm->dev.notify(vm->dev.arg, q);
 	}
+}
+
+static void clear(struct virtio_mmio *vm)
+{
+	struct virtio_mmio_state *st = vm->st;
+	uint32_t q;
+
+	/* First: a worker that dies in between must not resume the queues. */
+	st->status = 0;
+	vm->pushed = 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	for (q = 0; q < VIRTIO_MMIO_QUEUES_MAX; q++)
+		virtqueue_reset(&vm->vq[q]);
+	st->device_features_sel = 0;
+	st->driver_features_sel = 0;
+	st->queue_sel = 0;
+	st->bad_features = 0;
+	st->known_generation = st->config_generation;
+	st->driver_features = 0;
+	if (vm->dev.configure)
+		vm->dev.configure(vm->dev.arg);
+}
+
+static void reset(struct virtio_mmio *vm)
+{
+	quiesce(vm, ~0U);
+	clear(vm);
+	vm->st->resets++;
+	virtio_mmio_show(vm, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
+	virtio_mmio_show_device_features(vm);
+	virtio_mmio_show_queue(vm);
+	virtio_mmio_show_config(vm);
+	virtio_mmio_show(vm, VIRTIO_MMIO_STATUS, 0);
 }
 
 static bool features_ok(const struct virtio_mmio *vm)
@@ -287,9 +184,17 @@ static void write_status(struct virtio_mmio *vm, uint32_t val)
 	if (!(new & VIRTIO_CONFIG_S_FEATURES_OK))
 		new &= ~VIRTIO_CONFIG_S_DRIVER_OK;
 	st->status = new;
-	set_reg(vm, VIRTIO_MMIO_STATUS, new);
-	if (new & ~old & VIRTIO_CONFIG_S_DRIVER_OK)
+	if (new & ~old & VIRTIO_CONFIG_S_FEATURES_OK && vm->dev.configure) {
+		vm->dev.configure(vm->dev.arg);
+		virtio_mmio_show_config(vm);
+	}
+	virtio_mmio_show(vm, VIRTIO_MMIO_STATUS, new);
+	if (new & ~old & VIRTIO_CONFIG_S_DRIVER_OK) {
+		/* The driver has read the configuration before it could be told. */
+		if (st->config_generation != st->known_generation)
+			virtio_mmio_interrupt(vm, VIRTIO_MMIO_INT_CONFIG, false);
 		notify_all(vm);
+	}
 }
 
 static void write_features(struct virtio_mmio *vm, uint32_t val)
@@ -307,6 +212,27 @@ static void write_features(struct virtio_mmio *vm, uint32_t val)
 	}
 }
 
+static void reset_queue(struct virtio_mmio *vm, uint32_t q)
+{
+	quiesce(vm, 1U << q);
+	vm->st->vq[q].ready = 0;
+	vm->pushed &= ~(1U << q);
+	virtqueue_reset(&vm->vq[q]);
+	virtio_mmio_show_queue(vm);
+	/* The others may have had to wait. */
+	notify_all(vm);
+}
+
+/* Over when the write retires, so QueueReset always reads as 0. */
+static void write_queue_reset(struct virtio_mmio *vm, uint32_t val)
+{
+	uint32_t sel = vm->st->queue_sel;
+
+	if (val == 1 && sel < vm->dev.nr_queues && vm->st->vq[sel].ready &&
+	    virtio_mmio_has(vm, VIRTIO_F_RING_RESET))
+		reset_queue(vm, sel);
+}
+
 static void write_ready(struct virtio_mmio *vm, uint32_t val)
 {
 	uint32_t sel = vm->st->queue_sel;
@@ -317,9 +243,7 @@ static void write_ready(struct virtio_mmio *vm, uint32_t val)
 		return;
 	st = &vm->st->vq[sel];
 	if (!val && st->ready) {
-		quiesce(vm, 1U << sel);
-		st->ready = 0;
-		virtqueue_reset(&vm->vq[sel]);
+		reset_queue(vm, sel);
 	} else if (val && !st->ready && vm->st->status & VIRTIO_CONFIG_S_FEATURES_OK) {
 		why = virtqueue_start(&vm->vq[sel], vm->st->driver_features);
 		if (!why)
@@ -327,7 +251,7 @@ static void write_ready(struct virtio_mmio *vm, uint32_t val)
 		else if (may_log(vm))
 			log_warn("the guest's virtqueue %u: %s", sel, why);
 	}
-	publish_queue(vm);
+	virtio_mmio_show_queue(vm);
 }
 
 static void set_lo(uint64_t *addr, uint32_t val)
@@ -379,16 +303,15 @@ static void write_queue(struct virtio_mmio *vm, uint32_t offset, uint32_t val)
  * @vm: the registers
  * @offset: register
  * @len: bytes; control registers take 4 only
- * @value: what it wrote; for QueueNotify a count
+ * @value: what it wrote
  */
 void virtio_mmio_write(struct virtio_mmio *vm, uint32_t offset, uint32_t len, uint64_t value)
 {
 	uint32_t val = (uint32_t)value;
 
-	/* One doorbell for all queues: its value is not kept, so look at each. */
-	if (offset == VIRTIO_MMIO_QUEUE_NOTIFY) {
-		vm->notifications += val;
-		notify_all(vm);
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		if (vm->dev.config_write)
+			vm->dev.config_write(vm->dev.arg, offset - VIRTIO_MMIO_CONFIG, len, value);
 		return;
 	}
 	if (len != 4)
@@ -396,7 +319,7 @@ void virtio_mmio_write(struct virtio_mmio *vm, uint32_t offset, uint32_t len, ui
 	switch (offset) {
 	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
 		vm->st->device_features_sel = val;
-		publish_device_features(vm);
+		virtio_mmio_show_device_features(vm);
 		break;
 	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
 		vm->st->driver_features_sel = val;
@@ -406,10 +329,13 @@ void virtio_mmio_write(struct virtio_mmio *vm, uint32_t offset, uint32_t len, ui
 		break;
 	case VIRTIO_MMIO_QUEUE_SEL:
 		vm->st->queue_sel = val;
-		publish_queue(vm);
+		virtio_mmio_show_queue(vm);
 		break;
 	case VIRTIO_MMIO_QUEUE_READY:
 		write_ready(vm, val);
+		break;
+	case VIRTIO_MMIO_QUEUE_RESET:
+		write_queue_reset(vm, val);
 		break;
 	case VIRTIO_MMIO_STATUS:
 		write_status(vm, val);
@@ -417,6 +343,19 @@ void virtio_mmio_write(struct virtio_mmio *vm, uint32_t offset, uint32_t len, ui
 	default:
 		write_queue(vm, offset, val);
 	}
+}
+
+/**
+ * virtio_mmio_doorbell() - the driver notified a queue
+ * @vm: the registers
+ * @q: queue, or one that is not there
+ * @count: how often
+ */
+void virtio_mmio_doorbell(struct virtio_mmio *vm, unsigned int q, uint32_t count)
+{
+	vm->notifications += count;
+	if (q < vm->dev.nr_queues && virtio_mmio_running(vm, q))
+		vm->dev.notify(vm->dev.arg, q);
 }
 
 /**
@@ -466,27 +405,17 @@ static void resume_queues(struct virtio_mmio *vm)
 		virtio_mmio_needs_reset(vm, "a feature it negotiated is gone");
 		return;
 	}
-	for (q = 0; q < vm->dev.nr_queues; q++) {
+	for (q = 0; q < VIRTIO_MMIO_QUEUES_MAX; q++) {
 		if (!st->vq[q].ready)
 			continue;
+		if (q >= vm->dev.nr_queues) {
+			virtio_mmio_needs_reset(vm, "a queue it uses is gone");
+			return;
+		}
 		why = virtqueue_resume(&vm->vq[q], st->driver_features);
 		if (why)
 			virtio_mmio_needs_reset(vm, why);
 	}
-}
-
-/* The medium may have another size than the one the earlier worker showed. */
-static bool config_differs(const struct virtio_mmio *vm)
-{
-	const char *config = vm->dev.config;
-	uint32_t off, word;
-
-	for (off = 0; off + 4 <= vm->dev.config_len; off += 4) {
-		memcpy(&word, config + off, 4);
-		if (portal_region_read32(vm->env->region, VIRTIO_MMIO_CONFIG + off) != word)
-			return true;
-	}
-	return false;
 }
 
 /**
@@ -501,26 +430,27 @@ int virtio_mmio_enable(struct virtio_mmio *vm, bool resume)
 	bool differs;
 	uint32_t q;
 
-	if (portal_region_shadow_size(vm->env->region) < VIRTIO_MMIO_AUX_NOTIFY + 4)
+	if (portal_region_shadow_size(vm->env->region) <
+	    VIRTIO_MMIO_AUX_NOTIFY(VIRTIO_MMIO_QUEUES_MAX))
 		return -EINVAL;
 	for (q = 0; q < VIRTIO_MMIO_QUEUES_MAX; q++)
 		virtqueue_init(&vm->vq[q], vm->env->mem, &vm->st->vq[q]);
 	if (!resume) {
 		clear(vm);
-		set_reg(vm, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
-		publish_all(vm);
+		virtio_mmio_show(vm, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
+		virtio_mmio_show_all(vm);
 		return 0;
 	}
-	differs = config_differs(vm);
-	publish_all(vm);
+	differs = virtio_mmio_config_differs(vm);
+	virtio_mmio_show_all(vm);
 	if (differs)
 		virtio_mmio_config_changed(vm);
 	resume_queues(vm);
 	if (vm->st->status & VIRTIO_CONFIG_S_DRIVER_OK) {
 		/* Sent or not, notified or not: nobody knows. Both are harmless. */
-		interrupt(vm, VIRTIO_MMIO_INT_VRING, true);
+		virtio_mmio_interrupt(vm, VIRTIO_MMIO_INT_VRING, true);
 		if (vm->st->status & VIRTIO_CONFIG_S_NEEDS_RESET)
-			interrupt(vm, VIRTIO_MMIO_INT_CONFIG, true);
+			virtio_mmio_interrupt(vm, VIRTIO_MMIO_INT_CONFIG, true);
 		notify_all(vm);
 	}
 	return 0;
@@ -536,4 +466,5 @@ int virtio_mmio_enable(struct virtio_mmio *vm, bool resume)
 void virtio_mmio_disable(struct virtio_mmio *vm)
 {
 	vm->dev.quiesce(vm->dev.arg);
+	virtio_mmio_end_round(vm);
 }

@@ -81,6 +81,13 @@ static void reap(struct portal_instance *pi)
 	}
 }
 
+/* The front end interrupts the guest once for all that was done. */
+static void end_round(struct portal_instance *pi)
+{
+	if (pi->fe && pi->ops->end_round)
+		pi->ops->end_round(pi->fe);
+}
+
 static int submit_and_wait(struct portal_instance *pi)
 {
 	int ret = io_uring_submit_and_wait(&pi->ring, 1);
@@ -88,6 +95,7 @@ static int submit_and_wait(struct portal_instance *pi)
 	if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY && ret != -ETIME)
 		return ret;
 	reap(pi);
+	end_round(pi);
 	return 0;
 }
 
@@ -303,6 +311,7 @@ static int take_requests(struct portal_instance *pi)
 	pi->page->batches++;
 	while ((req = portal_queue_next(pi->queue)))
 		dispatch(pi, req);
+	end_round(pi);
 	return arm_queue(pi);
 }
 

@@ -48,6 +48,10 @@ static int resize(struct portal_instance *pi, uint32_t sid, uint64_t size, struc
 	if (size % block_info(blk)->logical)
 		return err_set(err, -EINVAL, "%llu bytes are not a multiple of its sectors (%u)",
 			       (unsigned long long)size, block_info(blk)->logical);
+	if (size && size < block_info(blk)->size)
+		return err_set(err, -EINVAL,
+			       "%llu bytes would cut off data of its %llu; shrink the medium itself, then resize without --size",
+			       (unsigned long long)size, (unsigned long long)block_info(blk)->size);
 	ret = size ? backend_resize(be, size) : 0;
 	why = api_take_error();
 	if (ret == -EOPNOTSUPP && !*why)

@@ -116,6 +116,7 @@ int worker_setup(struct portal_instance *pi, const char *json, const int *fds,
 			pi->limits = strdup(get_str(setup, "limits"));
 		pi->swapped = get_int(setup, "swapped");
 		pi->env.serial = strdup(get_str(setup, "serial") ? : pi->name);
+		pi->env.queues = (uint32_t)get_int(setup, "queues");
 	}
 	sandbox = get_int(setup, "sandbox");
 	ret = sandbox_ring(&pi->ring, RING_ENTRIES, sandbox, err);
@@ -227,6 +228,8 @@ int worker_enable(struct portal_instance *pi, const struct chan_enable *en, stru
 		/* the VMM may have added RAM since; not fatal if it can't be told */
 		portal_mem_refresh(pi->env.mem);
 		ret = pi->ops->enable(pi->fe, en->resume);
+		if (ret >= 0 && pi->ops->end_round)
+			pi->ops->end_round(pi->fe);
 	}
 	if (ret < 0) {
 		err_set(err, ret, "front end %s: %s", pi->ops->name, strerror(-ret));

@@ -55,7 +55,8 @@ static int bus_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev, gpa_t add
 		ret = portal_region_write(pv, region, addr - region->gpa, len, val);
 		idx = pv->srcu_idx;
 	} else {
-		portal_target_drop(&region->t, region->t.routes[0].queue);	/* no memory for the vCPU's state */
+		/* no memory for the vCPU's state */
+		portal_target_drop(&region->t, region->t.routes[0].queue);
 	}
 	srcu_read_unlock(&portal_srcu, idx);
 	return ret;
@@ -133,9 +134,10 @@ int portal_kvm_bus_add(struct portal_region *region)
 void portal_kvm_bus_del(struct portal_region *region)
 {
 	struct kvm *kvm = region->client->vm->key;
+	struct bus_dev *dev = region->bus;
 
 	mutex_lock(&kvm->slots_lock);
-	kvm_call(kvm_io_bus_unregister_dev)(kvm, bus_nr(region), &((struct bus_dev *)region->bus)->dev);
+	kvm_call(kvm_io_bus_unregister_dev)(kvm, bus_nr(region), &dev->dev);
 	mutex_unlock(&kvm->slots_lock);
 	kfree(region->bus);
 	region->bus = NULL;

@@ -465,7 +465,8 @@ void portal_timeout_work(struct work_struct *work)
 			atomic64_inc(&call->target->stats.timeouts);
 			atomic64_inc(&vm->stats.timeouts);
 			trace_portal_timeout(call->creator->id, call->req.id);
-			portal_call_finish(call, call->on_timeout, call->timeout_value, PORTAL_ETIME);
+			portal_call_finish(call, call->on_timeout, call->timeout_value,
+					   PORTAL_ETIME);
 			if (!next || call->deadline < next)
 				next = call->deadline;
 		}

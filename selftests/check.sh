@@ -177,6 +177,7 @@ unit()
 	export CMOCKA_MESSAGE_OUTPUT=TAP
 	suite "libportal" make -s -C libportal check
 	suite "daemon" make -s -C daemon check
+	suite "fuzz" make -s -C daemon fuzz "FUZZ_SECONDS=${PORTAL_FUZZ_SECONDS:-60}"
 	unset CMOCKA_MESSAGE_OUTPUT
 }
 

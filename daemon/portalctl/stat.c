@@ -29,6 +29,18 @@ static void print_pairs(const char *title, struct json_object *obj)
 		putchar('\n');
 }
 
+/* What a disk's queues cost, if it counts that. */
+static void print_per_request(struct json_object *device)
+{
+	double nr = device ? (double)get_num(device, "requests") : 0;
+
+	if (nr <= 0)
+		return;
+	printf("  %-8s  per request: notifications %.3f  interrupts %.3f\n", "",
+	       (double)get_num(device, "notifications") / nr,
+	       (double)get_num(device, "interrupts") / nr);
+}
+
 static void print_instances(struct json_object *list)
 {
 	static const char *const head[] = {
@@ -55,6 +67,7 @@ static void print_instances(struct json_object *list)
 		struct json_object *inst = json_object_array_get_idx(list, i);
 
 		print_pairs(get_str(inst, "name"), get_obj(inst, "device"));
+		print_per_request(get_obj(inst, "device"));
 		if (get_obj(inst, "error"))
 			printf("  %-8s  last error: %s\n", get_str(inst, "name"),
 			       get_str(inst, "error"));

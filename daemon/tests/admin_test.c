@@ -40,6 +40,8 @@ static void admin_reply(int chan, const struct chan_msg *msg, const char *text)
 		reply(chan, CHAN_DONE, msg, 0, "4096");
 }
 
+static bool mute;	/* of the next worker: it never disables */
+
 static void worker(int chan)
 {
 	int fds[CHAN_MAX_FDS];
@@ -60,8 +62,11 @@ static void worker(int chan)
 		case CHAN_START:
 			reply(chan, CHAN_READY, &msg, 0, NULL);
 			break;
-		case CHAN_ENABLE:
 		case CHAN_DISABLE:
+			if (mute)
+				break;
+			/* fall through */
+		case CHAN_ENABLE:
 			reply(chan, CHAN_ACK, &msg, 0, NULL);
 			break;
 		case CHAN_ADMIN:
@@ -467,6 +472,24 @@ static void one_in_use_waits_for_the_guest(void **state)
 	assert_int_equal(k.regions + k.queues, 0);
 }
 
+static void a_worker_that_dies_meanwhile_lets_go(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	mute = true;
+	added();
+	mute = false;
+	guest_enables();
+	pid = disk()->pid;
+	assert_int_equal(admin_remove(disk(), 10000, 5, &err), 0);
+	slot_disable(disk(), 0);
+	kill(pid, SIGKILL);
+	answer_has("disk1");
+	assert_true(k.slot_empty);
+	assert_int_equal(k.regions + k.queues, 0);
+}
+
 static void if_the_guest_keeps_it_it_stays(void **state)
 {
 	(void)state;
@@ -601,7 +624,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_disk_is_added), T(one_that_cannot_be_opened_is_not_there),
 		T(what_cannot_be_added_is_told_at_once), T(a_disk_not_in_use_goes_at_once),
-		T(one_in_use_waits_for_the_guest), T(if_the_guest_keeps_it_it_stays),
+		T(one_in_use_waits_for_the_guest), T(a_worker_that_dies_meanwhile_lets_go),
+		T(if_the_guest_keeps_it_it_stays),
 		T(a_disk_is_resized), T(limits_are_for_later_workers_too),
 		T(a_workers_death_is_the_answer), T(a_medium_is_swapped),
 		T(a_bad_medium_leaves_the_old_one), T(the_vms_end_is_the_answer),

@@ -735,6 +735,19 @@ static void an_end_that_was_decided_is_shown_again(void **state)
 	assert_int_equal(irqs(), 1);
 }
 
+static void the_next_worker_tells_of_another_size(void **state)
+{
+	(void)state;
+	put(BIO_SID, 7);
+	worker_dies();
+	assert_int_equal(get(BIO_EVENTS), 0);
+	disk.size = 100 * 1024;
+	worker_dies();
+	assert_int_equal(get(BIO_CAPACITY), 100);
+	assert_int_equal(get(BIO_EVENTS), BIO_EV_RESIZED);
+	assert_int_equal(irqs(), 1);
+}
+
 static void a_stopped_worker_leaves_the_command(void **state)
 {
 	(void)state;
@@ -815,7 +828,7 @@ int main(void)
 		T(a_command_waits_for_the_aborted_one), T(writes_are_stable_unless_asked_otherwise),
 		T(a_command_goes_on_with_the_next_worker), T(what_came_before_is_not_done_twice),
 		T(the_last_word_can_be_asked_again), T(an_end_that_was_decided_is_shown_again),
-		T(a_stopped_worker_leaves_the_command), T(configuration_is_checked),
+		T(the_next_worker_tells_of_another_size), T(a_stopped_worker_leaves_the_command), T(configuration_is_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,7 +81,7 @@ static void reads_all_keys(void **state)
 	write_file(path,
 		   "# comment\n[portald]\nsocket = /run/x\nplugin_dir=/p\nlog_level = debug\n"
 		   "keep = 7\nworker_timeout = 8\n[instance disk0]\n  plugin = file\n\tfrontend = virtio-blk\nserial = abc\n"
-		   "io_timeout = 9\n"
+		   "io_timeout = 9\nqueues = 3\n"
 		   "restart = off\nsandbox = network\nworker_timeout = 0\npath = /x y.img\nreadonly = on ; comment\n"
 		   "[instance echo]\nplugin = echo\n");
 	assert_int_equal(config_load(path, &cfg), 0);
@@ -98,12 +98,13 @@ static void reads_all_keys(void **state)
 	assert_string_equal(d->frontend, "virtio-blk");
 	assert_string_equal(d->serial, "abc");
 	assert_int_equal(d->io_timeout, 9);
+	assert_int_equal(d->queues, 3);
 	assert_false(d->restart);
 	assert_int_equal(d->sandbox, SANDBOX_NETWORK);
 	assert_int_equal(d->nr_keys, 2);
 	assert_string_equal(d->keys[0].key, "path");
 	assert_string_equal(d->keys[0].value, "/x y.img");
-	assert_int_equal(d->keys[0].line, 16);
+	assert_int_equal(d->keys[0].line, 17);
 	assert_true(d->has_timeout);
 	assert_int_equal(d->timeout, 0);
 	assert_string_equal(d->keys[1].value, "on");
@@ -134,6 +135,10 @@ static void names_file_line_and_key(void **state)
 	bad("[instance a]\nplugin = x\nplugin = y\n", 3, "'plugin' is given twice");
 	bad("[instance a]\nplugin = x\nrestart = maybe\n", 3, "restart 'maybe'");
 	bad("[instance a]\nplugin = x\nsandbox = tight\n", 3, "sandbox 'tight'");
+	bad("[instance a]\nplugin = x\nqueues = 0\n", 3, "number from 1 to 4");
+	bad("[instance a]\nplugin = x\nqueues = 5\n", 3, "number from 1 to 4");
+	bad("[instance a]\nplugin = x\nqueues = 22\n", 3, "number from 1 to 4");
+	bad("[instance a]\nplugin = x\nqueues =\n", 3, "number from 1 to 4");
 	bad("[instance a]\nplugin = x\nserial = 012345678901234567890\n", 3, "more than 20");
 	bad("\n[instance a]\nfrontend = virtio-blk\n", 2, "names no plugin");
 	bad("[instance a]\nplugin = x\n[instance a]\nplugin = x\n", 3, "already defined");

@@ -21,7 +21,7 @@ static struct {
 static struct {
 	uint32_t offset, len, fn;
 	uint64_t value, count;
-	unsigned int calls, writes, fe_writes, interrupts, locks;
+	unsigned int calls, writes, fe_writes, fe_doorbells, range, interrupts, locks;
 	int ret;
 	uint32_t doorbell;	/* the count at aux 0xf00 */
 } seen;
@@ -124,7 +124,15 @@ static void fe_write(void *fe, uint32_t offset, uint32_t len, uint64_t value)
 	seen.fe_writes++;
 }
 
-static const struct frontend_ops fe_ops = { .write = fe_write };
+static void fe_doorbell(void *fe, uint32_t range, uint32_t count)
+{
+	(void)fe;
+	seen.range = range;
+	seen.count = count;
+	seen.fe_doorbells++;
+}
+
+static const struct frontend_ops fe_ops = { .write = fe_write, .doorbell = fe_doorbell };
 
 static int setup(void **state)
 {
@@ -305,6 +313,15 @@ static void writes_go_to_the_front_end(void **state)
 	pi.ops = &fe_ops;
 	mmio(PORTAL_REQ_F_WRITE, 0x70, 1);
 	assert_int_equal(seen.fe_writes, 1);
+	/* which doorbell it was, too */
+	seen.doorbell = 5;
+	mmio(PORTAL_REQ_F_WRITE | PORTAL_REQ_F_COUNTED, 0x50, 3);
+	assert_int_equal(seen.fe_doorbells, 1);
+	assert_int_equal(seen.range, 1);
+	assert_int_equal(seen.count, 5);
+	mmio(PORTAL_REQ_F_WRITE | PORTAL_REQ_F_COUNTED, 0x50, 3);
+	mmio(PORTAL_REQ_F_WRITE | PORTAL_REQ_F_COUNTED, 0x50, 4);
+	assert_int_equal(seen.fe_doorbells, 1);
 	mmio(PORTAL_REQ_F_CALL, 0x08, 0);	/* it has no CALL registers */
 	assert_true(last.error);
 }

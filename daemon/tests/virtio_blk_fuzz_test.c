@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A driver that writes anything anywhere; to be run with sanitizers too. */
-/* LINK: virtio_blk.o virtio_mmio.o virtqueue.o block.o backend.o frontend.o log.o -luring */
+/* LINK: virtio_blk.o virtio_blk_config.o virtio_blk_req.o virtio_blk_range.o */
+/* LINK: virtio_mmio.o virtio_mmio_page.o virtqueue.o block.o backend.o frontend.o log.o -luring */
 #include "virtio_world.h"
 
 static uint64_t any_gpa(void)

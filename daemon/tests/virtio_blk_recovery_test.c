@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Resets with requests in flight, and workers that die or are killed. */
-/* LINK: virtio_blk.o virtio_mmio.o virtqueue.o block.o backend.o frontend.o log.o -luring */
+/* LINK: virtio_blk.o virtio_blk_config.o virtio_blk_req.o virtio_blk_range.o */
+/* LINK: virtio_mmio.o virtio_mmio_page.o virtqueue.o block.o backend.o frontend.o log.o -luring */
 #include "virtio_world.h"
 #include <poll.h>
 #include <signal.h>
@@ -276,6 +277,11 @@ static void a_guest_that_lies_about_its_rings_only_hurts_itself(void **state)
 
 /* ---- kill -9 ------------------------------------------------------------ */
 
+static uint32_t *notify_count(struct world *w, unsigned int q)
+{
+	return (uint32_t *)(w->region->shadow + VIRTIO_MMIO_AUX_NOTIFY(q));
+}
+
 /* A worker of its own: takes doorbells from the shadow page, as the kernel's. */
 static void child(struct world *w)
 {
@@ -284,13 +290,18 @@ static void child(struct world *w)
 		_exit(2);
 	worker_start(w, &plugin, true);
 	for (;;) {
-		uint32_t *aux = (uint32_t *)(w->region->shadow + VIRTIO_MMIO_AUX_NOTIFY);
-		uint32_t n = __atomic_exchange_n(aux, 0, __ATOMIC_SEQ_CST);
+		bool rung = false;
+		unsigned int q;
 
-		if (n)
-			wr(w, VIRTIO_MMIO_QUEUE_NOTIFY, n);
+		for (q = 0; q < 4; q++) {
+			uint32_t n = __atomic_exchange_n(notify_count(w, q), 0, __ATOMIC_SEQ_CST);
+
+			if (n)
+				virtio_blk_frontend.doorbell(w->fe, q, n);
+			rung |= n;
+		}
 		io_uring_submit(&w->ring);
-		if (!reap(w) && !n)
+		if (!reap(w) && !rung)
 			usleep(50);
 	}
 }
@@ -326,7 +337,6 @@ static uint8_t model[DISK_SIZE];
 static void new_job(struct world *w, struct job *job, unsigned int s)
 {
 	uint64_t area = DISK_SECTORS / SLOTS;
-	uint32_t *aux = (uint32_t *)(w->region->shadow + VIRTIO_MMIO_AUX_NOTIFY);
 
 	job->busy = true;
 	job->out = random() & 1;
@@ -337,7 +347,7 @@ static void new_job(struct world *w, struct job *job, unsigned int s)
 		memcpy(model + job->sector * 512, at(&w->d, SLOT_DATA(s)), job->len);
 	slot_add(w, s, job->out ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, job->sector, job->len);
 	/* the kernel counts, and posts if it was 0; the child polls */
-	__atomic_add_fetch(aux, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(notify_count(w, w->queue), 1, __ATOMIC_SEQ_CST);
 }
 
 static void end_job(struct world *w, struct job *job, unsigned int s, uint32_t len)
@@ -350,17 +360,31 @@ static void end_job(struct world *w, struct job *job, unsigned int s, uint32_t l
 	assert_memory_equal(at(&w->d, SLOT_DATA(s)), model + job->sector * 512, job->len);
 }
 
-/* As the driver's interrupt handler: acknowledge first, then look. */
-static unsigned int interrupt_handler(struct world *w, struct job *jobs)
+static unsigned int completions(struct world *w, struct job *jobs)
 {
 	unsigned int n = 0;
 	uint32_t head, len;
 
+	do {
+		while (drv_used(&w->d, &head, &len)) {
+			end_job(w, &jobs[head / 4], head / 4, len);
+			n++;
+		}
+		__atomic_store_n(&vring_used_event(&w->d.vr), w->d.last_used, __ATOMIC_SEQ_CST);
+	} while (w->d.last_used != __atomic_load_n(&w->d.vr.used->idx, __ATOMIC_SEQ_CST));
+	return n;
+}
+
+/* As the driver's interrupt handler: acknowledge first, then look. */
+static unsigned int interrupt_handler(struct world *w, struct job *jobs, unsigned int queues)
+{
+	unsigned int n = 0;
+
 	__atomic_exchange_n((uint32_t *)(w->region->shadow + VIRTIO_MMIO_INTERRUPT_STATUS), 0,
 			    __ATOMIC_SEQ_CST);
-	while (drv_used(&w->d, &head, &len)) {
-		end_job(w, &jobs[head / 4], head / 4, len);
-		n++;
+	while (queues--) {
+		use(w, queues);
+		n += completions(w, jobs);
 	}
 	return n;
 }
@@ -377,14 +401,14 @@ static long ms_now(void)
  * The driver sleeps until an interrupt comes: one lost, or one request lost,
  * and this hangs and fails.
  */
-static void kill_test(struct world *w, uint64_t features)
+static void kill_test(struct world *w, uint64_t features, unsigned int queues)
 {
 	struct job jobs[SLOTS] = { 0 };
 	unsigned int s, done = 0, kills = 0, busy = 0;
 	long next_kill, last = ms_now();
 	pid_t pid;
 
-	driver_start(w, features);
+	driver_start_queues(w, features, queues);
 	worker_stop(w);
 	plugin.close(w->handle);
 	memset(model, 0, sizeof(model));
@@ -397,6 +421,7 @@ static void kill_test(struct world *w, uint64_t features)
 		for (s = 0; s < SLOTS && (done < 5000 || kills < 50); s++) {
 			if (jobs[s].busy)
 				continue;
+			use(w, s % queues);
 			new_job(w, &jobs[s], s);
 			busy++;
 		}
@@ -411,7 +436,7 @@ static void kill_test(struct world *w, uint64_t features)
 			unsigned int n;
 
 			irqs(w);
-			n = interrupt_handler(w, jobs);
+			n = interrupt_handler(w, jobs, queues);
 			done += n;
 			busy -= n;
 			if (n)
@@ -430,14 +455,21 @@ static void no_request_is_lost_by_kill_9(void **state)
 {
 	the_world = *state;
 	srandom(3);
-	kill_test(the_world, FEATURES);
+	kill_test(the_world, FEATURES, 1);
 }
 
 static void nor_with_event_indices(void **state)
 {
 	the_world = *state;
 	srandom(4);
-	kill_test(the_world, FEATURES | F_EVENT);
+	kill_test(the_world, FEATURES | F_EVENT, 1);
+}
+
+static void nor_with_four_queues(void **state)
+{
+	the_world = *state;
+	srandom(6);
+	kill_test(the_world, FEATURES | F_EVENT | F_MQ, 4);
 }
 
 #define F(fn) cmocka_unit_test_setup_teardown(fn, setup_file, teardown)
@@ -457,6 +489,7 @@ int main(void)
 		R(a_guest_that_lies_about_its_rings_only_hurts_itself),
 		F(no_request_is_lost_by_kill_9),
 		F(nor_with_event_indices),
+		F(nor_with_four_queues),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

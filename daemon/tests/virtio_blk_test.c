@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A virtio block device on a real file, with good drivers and hostile ones. */
-/* LINK: virtio_blk.o virtio_mmio.o virtqueue.o block.o backend.o frontend.o log.o -luring */
+/* LINK: virtio_blk.o virtio_blk_config.o virtio_blk_req.o virtio_blk_range.o */
+/* LINK: virtio_mmio.o virtio_mmio_page.o virtqueue.o block.o backend.o frontend.o log.o -luring */
 #include "virtio_world.h"
 
 #define NEXT	VRING_DESC_F_NEXT
@@ -36,7 +37,15 @@ static void shows_capacity_and_features(void **state)
 	lo = rd(w, VIRTIO_MMIO_DEVICE_FEATURES);
 	wr(w, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
 	hi = rd(w, VIRTIO_MMIO_DEVICE_FEATURES);
-	assert_int_equal((uint64_t)hi << 32 | lo, FEATURES | F_INDIRECT | F_EVENT);
+	assert_int_equal((uint64_t)hi << 32 | lo,
+			 FEATURES | F_INDIRECT | F_EVENT | F_SIZE_MAX | F_TOPOLOGY | F_WCE | F_MQ |
+			 F_RING_RESET | F_DISCARD | F_ZEROES);
+	/* 512-byte sectors on blocks of 4096 */
+	assert_int_equal(rd(w, cfg + offsetof(struct virtio_blk_config, physical_block_exp)),
+			 3 | 8 << 16);
+	assert_int_equal(rd(w, cfg + offsetof(struct virtio_blk_config, opt_io_size)), 0);
+	assert_int_equal(rd(w, cfg + offsetof(struct virtio_blk_config, size_max)), 32 << 20);
+	assert_int_equal(rd(w, cfg + offsetof(struct virtio_blk_config, wce)), 1 | 4 << 16);
 }
 
 static void reads_writes_and_flushes(void **state)
@@ -534,6 +543,11 @@ static void count_key(void *arg, const char *key, uint64_t val)
 	keys++;
 	if (!strcmp(key, "writes"))
 		*writes = val;
+	if (!strcmp(key, "queue0"))
+		assert_int_equal(val, 2);
+	assert_string_not_equal(key, "queue1");
+	if (!strcmp(key, "requests") || !strcmp(key, "notifications"))
+		assert_int_equal(val, 2);
 }
 
 static void counts_what_it_does(void **state)

@@ -168,17 +168,23 @@ static MAYBE_UNUSED void *at(struct drv *d, uint64_t gpa)
 	return p;
 }
 
-static MAYBE_UNUSED void drv_init(struct drv *d, struct portal_mem *mem, unsigned int num)
+static MAYBE_UNUSED void drv_init_at(struct drv *d, struct portal_mem *mem, unsigned int num,
+				     uint64_t desc, uint64_t avail, uint64_t used)
 {
 	d->mem = mem;
 	d->last_used = 0;
 	d->vr.num = num;
-	d->vr.desc = at(d, DRV_DESC);
-	d->vr.avail = at(d, DRV_AVAIL);
-	d->vr.used = at(d, DRV_USED);
+	d->vr.desc = at(d, desc);
+	d->vr.avail = at(d, avail);
+	d->vr.used = at(d, used);
 	memset(d->vr.desc, 0, num * sizeof(*d->vr.desc));
 	memset(d->vr.avail, 0, 6 + 2 * num);
 	memset(d->vr.used, 0, 6 + 8 * num);
+}
+
+static MAYBE_UNUSED void drv_init(struct drv *d, struct portal_mem *mem, unsigned int num)
+{
+	drv_init_at(d, mem, num, DRV_DESC, DRV_AVAIL, DRV_USED);
 }
 
 static MAYBE_UNUSED void drv_desc(struct drv *d, unsigned int i, uint64_t gpa, uint32_t len,

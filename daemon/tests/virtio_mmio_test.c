@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The registers of a virtio-mmio device, with a device behind that only counts. */
-/* LINK: virtio_mmio.o virtqueue.o log.o */
+/* LINK: virtio_mmio.o virtio_mmio_page.o virtqueue.o log.o */
 #include "virtio_fake.h"
 #include <sys/eventfd.h>
 #include <linux/virtio_config.h>
@@ -188,7 +188,7 @@ static void follows_the_initialisation_of_the_specification(void **state)
 	assert_int_equal(rd(f, VIRTIO_MMIO_QUEUE_READY), 0);
 	set_queue(f);
 	assert_int_equal(rd(f, VIRTIO_MMIO_QUEUE_READY), 1);
-	wr(f, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+	virtio_mmio_doorbell(&f->vm, 0, 1);
 	assert_int_equal(f->notified, 0);	/* not before DRIVER_OK */
 	assert_false(virtio_mmio_running(&f->vm, 0));
 	wr(f, VIRTIO_MMIO_STATUS,
@@ -196,7 +196,7 @@ static void follows_the_initialisation_of_the_specification(void **state)
 	assert_int_equal(rd(f, VIRTIO_MMIO_STATUS), 0xf);
 	assert_true(virtio_mmio_running(&f->vm, 0));
 	assert_int_equal(f->notified, 1);
-	wr(f, VIRTIO_MMIO_QUEUE_NOTIFY, 3);
+	virtio_mmio_doorbell(&f->vm, 0, 3);
 	assert_int_equal(f->notified, 2);
 	assert_int_equal(f->vm.notifications, 4);
 }
@@ -329,16 +329,28 @@ static void ignores_wrong_widths_and_read_only_registers(void **state)
 	assert_memory_equal(f->vm.st, &before, sizeof(before));
 }
 
+static void signal_now(struct fx *f)
+{
+	virtio_mmio_signal(&f->vm, 0);
+	virtio_mmio_end_round(&f->vm);
+}
+
 static void an_interrupt_is_sent_once_until_acknowledged(void **state)
 {
 	struct fx *f = *state;
 
 	start(f);
 	assert_int_equal(irqs(f), 0);
+	/* at the end of the round, however many requests ended in it */
 	virtio_mmio_signal(&f->vm, 0);
+	virtio_mmio_signal(&f->vm, 0);
+	assert_int_equal(rd(f, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	virtio_mmio_end_round(&f->vm);
+	virtio_mmio_end_round(&f->vm);
+	assert_int_equal(f->vm.interrupts, 1);
 	assert_int_equal(rd(f, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
-	virtio_mmio_signal(&f->vm, 0);
-	virtio_mmio_signal(&f->vm, 0);
+	signal_now(f);
+	signal_now(f);
 	assert_int_equal(irqs(f), 1);
 	/* another reason is another interrupt */
 	virtio_mmio_config_changed(&f->vm);
@@ -346,12 +358,12 @@ static void an_interrupt_is_sent_once_until_acknowledged(void **state)
 	assert_int_equal(irqs(f), 1);
 	/* the kernel's ACK */
 	portal_region_write32(f->region, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
-	virtio_mmio_signal(&f->vm, 0);
+	signal_now(f);
 	assert_int_equal(irqs(f), 1);
 	/* not wanted */
 	portal_region_write32(f->region, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
 	f->d.vr.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
-	virtio_mmio_signal(&f->vm, 0);
+	signal_now(f);
 	assert_int_equal(irqs(f), 0);
 	assert_int_equal(rd(f, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 }
@@ -366,6 +378,27 @@ static void a_changed_configuration_has_another_generation(void **state)
 	assert_int_equal(rd(f, VIRTIO_MMIO_CONFIG + 8), 77);
 	assert_int_not_equal(rd(f, VIRTIO_MMIO_CONFIG_GENERATION), gen);
 	assert_int_equal(irqs(f), 0);		/* no driver yet */
+	/* and it is known to the next one */
+	start(f);
+	assert_int_equal(irqs(f), 0);
+	assert_int_equal(rd(f, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	virtio_mmio_config_changed(&f->vm);
+	assert_int_equal(irqs(f), 1);
+}
+
+/* Read early in the probe, changed in the middle of it: told at its end. */
+static void a_change_during_the_probe_is_told(void **state)
+{
+	struct fx *f = *state;
+
+	negotiate(f, FEATURES);
+	f->config[1] = 78;
+	virtio_mmio_config_changed(&f->vm);
+	set_queue(f);
+	assert_int_equal(irqs(f), 0);
+	wr(f, VIRTIO_MMIO_STATUS, 0xf);
+	assert_int_equal(rd(f, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(irqs(f), 1);
 }
 
 static void stops_and_says_so_when_it_needs_a_reset(void **state)
@@ -379,7 +412,7 @@ static void stops_and_says_so_when_it_needs_a_reset(void **state)
 	assert_true(rd(f, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(rd(f, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
 	assert_int_equal(irqs(f), 1);
-	wr(f, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+	virtio_mmio_doorbell(&f->vm, 0, 1);
 	assert_int_equal(f->notified, 0);
 	/* the driver cannot clear it but by a reset */
 	wr(f, VIRTIO_MMIO_STATUS, 0xf);
@@ -493,11 +526,22 @@ static void enabled_anew_it_starts_from_nothing(void **state)
 /* Once the driver is up no register read wakes the daemon. */
 static void only_setup_registers_make_the_guest_wait(void **state)
 {
+	static const struct portal_region_range ranges[] = { VIRTIO_MMIO_RANGES };
 	uint32_t i;
 
 	(void)state;
+	assert_int_equal(sizeof(ranges) / sizeof(ranges[0]), VIRTIO_MMIO_NR_RANGES);
 	for (i = 0; i < VIRTIO_MMIO_NR_RANGES; i++) {
-		const struct portal_region_range *r = &virtio_mmio_ranges[i];
+		const struct portal_region_range *r = &ranges[i];
+
+		/* the kernel keeps the doorbells of the queues apart */
+		assert_int_equal(r->attr == PORTAL_ATTR_DOORBELL, i < VIRTIO_MMIO_QUEUES_MAX);
+		if (i < VIRTIO_MMIO_QUEUES_MAX) {
+			assert_int_equal(r->datamatch, i);
+			assert_int_equal(r->aux, VIRTIO_MMIO_REGION_LEN + 4 * i);
+			assert_int_equal(r->flags,
+					 PORTAL_RANGE_F_COUNT | PORTAL_RANGE_F_DATAMATCH);
+		}
 
 		assert_int_not_equal(r->attr, PORTAL_ATTR_CALL);
 		assert_int_equal(r->len, 4);
@@ -506,6 +550,7 @@ static void only_setup_registers_make_the_guest_wait(void **state)
 				    r->offset == VIRTIO_MMIO_QUEUE_NUM_MAX);
 		if (r->attr == PORTAL_ATTR_SYNC)
 			assert_true(r->offset == VIRTIO_MMIO_QUEUE_READY ||
+				    r->offset == VIRTIO_MMIO_QUEUE_RESET ||
 				    r->offset == VIRTIO_MMIO_STATUS);
 	}
 }
@@ -525,6 +570,7 @@ int main(void)
 		T(ignores_wrong_widths_and_read_only_registers),
 		T(an_interrupt_is_sent_once_until_acknowledged),
 		T(a_changed_configuration_has_another_generation),
+		T(a_change_during_the_probe_is_told),
 		T(stops_and_says_so_when_it_needs_a_reset),
 		T(resumes_in_the_middle_of_the_initialisation),
 		T(resume_notifies_and_interrupts_once),

@@ -30,6 +30,13 @@
 			 1ULL << VIRTIO_BLK_F_BLK_SIZE | 1ULL << VIRTIO_BLK_F_FLUSH)
 #define F_INDIRECT	(1ULL << VIRTIO_RING_F_INDIRECT_DESC)
 #define F_EVENT		(1ULL << VIRTIO_RING_F_EVENT_IDX)
+#define F_SIZE_MAX	(1ULL << VIRTIO_BLK_F_SIZE_MAX)
+#define F_TOPOLOGY	(1ULL << VIRTIO_BLK_F_TOPOLOGY)
+#define F_WCE		(1ULL << VIRTIO_BLK_F_CONFIG_WCE)
+#define F_MQ		(1ULL << VIRTIO_BLK_F_MQ)
+#define F_RING_RESET	(1ULL << VIRTIO_F_RING_RESET)
+#define F_DISCARD	(1ULL << VIRTIO_BLK_F_DISCARD)
+#define F_ZEROES	(1ULL << VIRTIO_BLK_F_WRITE_ZEROES)
 #define DISK_SIZE	(1ULL << 20)
 #define DISK_SECTORS	(DISK_SIZE / 512)
 
@@ -44,8 +51,11 @@ struct world {
 	struct portal_region *region;
 	struct frontend_env env;
 	struct io_uring ring;
+	unsigned int ring_entries;
 	void *fe;
-	struct drv d;
+	struct drv d;		/* the queue that is used: see use() */
+	struct drv others[4];
+	unsigned int queue;
 	void *handle;
 	char path[64];
 	bool file;
@@ -63,8 +73,9 @@ static char last_error[512];
 static struct {
 	uint8_t *data;
 	uint64_t size;
-	bool hold, writable, can_flush;
-	unsigned int started, fuas, flushes;
+	bool hold, writable, can_flush, can_fua, can_discard, can_zero;
+	int err;
+	unsigned int started, fuas, flushes, unmaps;
 	struct portal_io *held[256];
 	unsigned int nr_held;
 	void (*on_submit)(struct portal_io *io);
@@ -88,11 +99,32 @@ static MAYBE_UNUSED int ram_can_flush(void *handle)
 	return ram.can_flush;
 }
 
+static MAYBE_UNUSED int ram_can_fua(void *handle)
+{
+	(void)handle;
+	return ram.can_fua;
+}
+
+static MAYBE_UNUSED int ram_can_discard(void *handle)
+{
+	(void)handle;
+	return ram.can_discard;
+}
+
+static MAYBE_UNUSED int ram_can_zero(void *handle)
+{
+	(void)handle;
+	return ram.can_zero;
+}
+
+/* What was discarded reads as 0xdd. */
 static void ram_end(struct portal_io *io)
 {
 	uint64_t off = io->offset;
 	uint32_t i;
 
+	if (io->op == PORTAL_IO_DISCARD || io->op == PORTAL_IO_ZERO)
+		memset(ram.data + off, io->op == PORTAL_IO_ZERO ? 0 : 0xdd, io->len);
 	for (i = 0; i < io->iovcnt; i++) {
 		if (io->op == PORTAL_IO_READ)
 			memcpy(io->iov[i].iov_base, ram.data + off, io->iov[i].iov_len);
@@ -100,7 +132,13 @@ static void ram_end(struct portal_io *io)
 			memcpy(ram.data + off, io->iov[i].iov_base, io->iov[i].iov_len);
 		off += io->iov[i].iov_len;
 	}
-	backend_io_done(io, 0);
+	backend_io_done(io, ram.err);
+}
+
+/* What the worker does when a batch is over. */
+static void end_round(void)
+{
+	virtio_blk_frontend.end_round(world->fe);
 }
 
 static MAYBE_UNUSED void ram_end_all(void)
@@ -110,6 +148,7 @@ static MAYBE_UNUSED void ram_end_all(void)
 	ram.nr_held = 0;
 	for (i = 0; i < n; i++)
 		ram_end(ram.held[i]);
+	end_round();
 }
 
 static MAYBE_UNUSED int ram_submit(void *handle, struct portal_io *io)
@@ -120,6 +159,8 @@ static MAYBE_UNUSED int ram_submit(void *handle, struct portal_io *io)
 		ram.fuas++;
 	if (io->op == PORTAL_IO_FLUSH)
 		ram.flushes++;
+	if (io->flags & PORTAL_IO_F_UNMAP)
+		ram.unmaps++;
 	if (ram.on_submit)
 		ram.on_submit(io);
 	if (ram.hold)
@@ -131,7 +172,8 @@ static MAYBE_UNUSED int ram_submit(void *handle, struct portal_io *io)
 
 static MAYBE_UNUSED const struct portald_plugin ram_plugin = {
 	.get_size = ram_get_size, .can_write = ram_can_write, .can_flush = ram_can_flush,
-	.can_fua = ram_can_flush, .submit = ram_submit,
+	.can_fua = ram_can_fua, .can_discard = ram_can_discard, .can_zero = ram_can_zero,
+	.submit = ram_submit,
 };
 
 /* ---- what the file plugin and the front end get from the worker --------- */
@@ -198,6 +240,7 @@ static int reap(struct world *w)
 		op->done(op, res);
 		n++;
 	}
+	end_round();
 	return n;
 }
 
@@ -210,6 +253,8 @@ static int world_wait(struct frontend_env *env)
 	w->waits++;
 	if (ram.nr_held) {
 		ram_end_all();
+		io_uring_submit(&w->ring);
+		reap(w);
 		return 0;
 	}
 	ret = io_uring_submit_and_wait(&w->ring, 1);
@@ -224,13 +269,14 @@ static int world_wait(struct frontend_env *env)
 static MAYBE_UNUSED void worker_start(struct world *w, const struct portald_plugin *p,
 				      bool resume)
 {
-	assert_int_equal(io_uring_queue_init(8, &w->ring, 0), 0);
+	assert_int_equal(io_uring_queue_init(w->ring_entries ?: 8, &w->ring, 0), 0);
 	w->env.uring = &w->ring;
 	w->env.wait = world_wait;
 	w->env.serial = "serial-0123456789-too-long";
 	assert_int_equal(backend_create(p, w->handle, &w->env.backend), 0);
 	assert_int_equal(virtio_blk_frontend.create(&w->env, &w->fe), 0);
 	assert_int_equal(virtio_blk_frontend.enable(w->fe, resume), 0);
+	end_round();
 }
 
 static MAYBE_UNUSED void worker_stop(struct world *w)
@@ -295,6 +341,7 @@ static MAYBE_UNUSED int setup_ram(void **state)
 	ram.size = DISK_SIZE;
 	ram.writable = true;
 	ram.can_flush = true;
+	ram.can_fua = true;
 	ram.data = shared(DISK_SIZE);
 	worker_start(w, &ram_plugin, false);
 	*state = w;
@@ -331,6 +378,7 @@ static MAYBE_UNUSED uint32_t rd(struct world *w, uint32_t off)
 static MAYBE_UNUSED void wr(struct world *w, uint32_t off, uint32_t val)
 {
 	virtio_blk_frontend.write(w->fe, off, 4, val);
+	end_round();
 }
 
 static MAYBE_UNUSED uint64_t irqs(struct world *w)
@@ -340,7 +388,7 @@ static MAYBE_UNUSED uint64_t irqs(struct world *w)
 	return read(w->env.irqfd, &n, sizeof(n)) == sizeof(n) ? n : 0;
 }
 
-static MAYBE_UNUSED void driver_start(struct world *w, uint64_t features)
+static MAYBE_UNUSED void negotiate(struct world *w, uint64_t features)
 {
 	wr(w, VIRTIO_MMIO_STATUS, 0);
 	wr(w, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE);
@@ -351,21 +399,58 @@ static MAYBE_UNUSED void driver_start(struct world *w, uint64_t features)
 	wr(w, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)features);
 	wr(w, VIRTIO_MMIO_STATUS, 0xb);
 	assert_int_equal(rd(w, VIRTIO_MMIO_STATUS), 0xb);
-	drv_init(&w->d, w->mem, QNUM);
-	wr(w, VIRTIO_MMIO_QUEUE_SEL, 0);
+}
+
+/* slot_add() and all that work on queue @q from now on. */
+static MAYBE_UNUSED void use(struct world *w, unsigned int q)
+{
+	w->others[w->queue] = w->d;
+	w->d = w->others[q];
+	w->queue = q;
+}
+
+/* Queue @q, whose rings have a place of their own. */
+static MAYBE_UNUSED void queue_start(struct world *w, unsigned int q)
+{
+	uint64_t desc = q ? 0x8000 + 0x2000 * (q - 1) : DRV_DESC;
+	uint64_t avail = q ? desc + 0x800 : DRV_AVAIL;
+	uint64_t used = q ? desc + 0x1000 : DRV_USED;
+
+	use(w, q);
+	drv_init_at(&w->d, w->mem, QNUM, desc, avail, used);
+	wr(w, VIRTIO_MMIO_QUEUE_SEL, q);
 	assert_true(rd(w, VIRTIO_MMIO_QUEUE_NUM_MAX) >= QNUM);
 	wr(w, VIRTIO_MMIO_QUEUE_NUM, QNUM);
-	wr(w, VIRTIO_MMIO_QUEUE_DESC_LOW, DRV_DESC);
-	wr(w, VIRTIO_MMIO_QUEUE_AVAIL_LOW, DRV_AVAIL);
-	wr(w, VIRTIO_MMIO_QUEUE_USED_LOW, DRV_USED);
+	wr(w, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)desc);
+	wr(w, VIRTIO_MMIO_QUEUE_AVAIL_LOW, (uint32_t)avail);
+	wr(w, VIRTIO_MMIO_QUEUE_USED_LOW, (uint32_t)used);
 	wr(w, VIRTIO_MMIO_QUEUE_READY, 1);
+}
+
+static MAYBE_UNUSED void driver_start_queues(struct world *w, uint64_t features,
+					     unsigned int queues)
+{
+	negotiate(w, features);
+	while (queues--)
+		queue_start(w, queues);
 	wr(w, VIRTIO_MMIO_STATUS, 0xf);
 	assert_int_equal(rd(w, VIRTIO_MMIO_STATUS), 0xf);
 }
 
+static MAYBE_UNUSED void driver_start(struct world *w, uint64_t features)
+{
+	driver_start_queues(w, features, 1);
+}
+
+static MAYBE_UNUSED void kick_queue(struct world *w, unsigned int q)
+{
+	virtio_blk_frontend.doorbell(w->fe, q, 1);
+	end_round();
+}
+
 static MAYBE_UNUSED void kick(struct world *w)
 {
-	wr(w, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+	kick_queue(w, w->queue);
 }
 
 static MAYBE_UNUSED void slot_header(struct world *w, unsigned int s, uint32_t type,
@@ -375,6 +460,12 @@ static MAYBE_UNUSED void slot_header(struct world *w, unsigned int s, uint32_t t
 
 	*hdr = (struct virtio_blk_outhdr){ .type = type, .sector = sector };
 	*(uint8_t *)at(&w->d, SLOT_STATUS(s)) = 0xaa;
+}
+
+static bool device_reads(uint32_t type)
+{
+	return type == VIRTIO_BLK_T_OUT || type == VIRTIO_BLK_T_DISCARD ||
+	       type == VIRTIO_BLK_T_WRITE_ZEROES;
 }
 
 /* Puts a request into slot @s, in the usual layout; kick() is the caller's. */
@@ -387,7 +478,7 @@ static MAYBE_UNUSED void slot_add(struct world *w, unsigned int s, uint32_t type
 	drv_desc(&w->d, h, SLOT_HDR(s), 16, VRING_DESC_F_NEXT, h + 1);
 	if (len) {
 		drv_desc(&w->d, h + 1, SLOT_DATA(s), len,
-			 VRING_DESC_F_NEXT | (type == VIRTIO_BLK_T_OUT ? 0 : VRING_DESC_F_WRITE),
+			 VRING_DESC_F_NEXT | (device_reads(type) ? 0 : VRING_DESC_F_WRITE),
 			 h + 2);
 		drv_desc(&w->d, h + 2, SLOT_STATUS(s), 1, VRING_DESC_F_WRITE, 0);
 	} else {

@@ -345,17 +345,21 @@ static void a_frontends_key_is_told_with_its_line(void **state)
 /* The file plugin keeps its configuration in static variables: one copy each. */
 static void storages_have_plugins_of_their_own(void **state)
 {
-	char a[] = "/tmp/portald-test-XXXXXX", b[] = "/tmp/portald-test-XXXXXX", fd[64];
-	int fda = mkstemp(a), fdb = mkstemp(b);
+	char image[3][32], key[16], fd[64];
 	struct json_object *obj = make_bio("file");
 	unsigned int open_images = 0;
 
 	(void)state;
-	assert_int_equal(ftruncate(fda, 1 << 20) | ftruncate(fdb, 1 << 20), 0);
-	close(fda);
-	close(fdb);
-	add_key(obj, "path", a);
-	add_key(obj, "sid1.path", b);
+	for (int i = 0; i < 3; i++) {
+		int new;
+
+		strcpy(image[i], "/tmp/portald-test-XXXXXX");
+		new = mkstemp(image[i]);
+		assert_int_equal(ftruncate(new, 1 << 20), 0);
+		close(new);
+		snprintf(key, sizeof(key), "sid%d.path", i);
+		add_key(obj, i ? key : "path", image[i]);
+	}
 	add_key(obj, "sid30.plugin", "null");
 	add_key(obj, "sid30.size", "1M");
 	set_up(obj);
@@ -370,11 +374,12 @@ static void storages_have_plugins_of_their_own(void **state)
 		if (n < 0)
 			continue;
 		fd[n] = '\0';
-		open_images += !strcmp(fd, a) || !strcmp(fd, b);
+		for (int n2 = 0; n2 < 3; n2++)
+			open_images += !strcmp(fd, image[n2]);
 	}
-	assert_int_equal(open_images, 2);
-	unlink(a);
-	unlink(b);
+	assert_int_equal(open_images, 3);
+	for (int i = 0; i < 3; i++)
+		unlink(image[i]);
 }
 
 static void storages_mistakes_are_told(void **state)

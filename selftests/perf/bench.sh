@@ -58,7 +58,7 @@ one()
 	shift
 	# TCG's L1 would else read the HPET for the time, an emulated device: that
 	# would be the cost of whatever looks at the clock
-	selftests/rig/boot.sh --kernel "$kernel" --timeout 600 --log "$out/$kernel.log" \
+	PORTAL_RIG_ALONE=1 selftests/rig/boot.sh --kernel "$kernel" --timeout 600 --log "$out/$kernel.log" \
 		--append tsc=reliable -- selftests/perf/bench.sh --l1 "$kernel" "$@"
 }
 

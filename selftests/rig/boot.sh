@@ -30,7 +30,8 @@ usage()
 	  --shell         an interactive shell instead of a command
 	Exit status: COMMAND's; 124 when the time is up; 125 when L1 died or
 	could not be started.
-	Environment: PORTAL_RIG_ACCEL=tcg|kvm overrides the choice of accelerator.
+	Environment: PORTAL_RIG_ACCEL=tcg|kvm overrides the choice of accelerator;
+	PORTAL_RIG_ALONE=1 when it measures: nobody looks after L1 meanwhile.
 	USAGE
 	exit "${1:-$rig_failed}"
 }
@@ -179,6 +180,23 @@ qemu=(qemu-system-x86_64 "${machine[@]}" -smp "$cpus" -m "$mem"
 	# A comma ends a value in QEMU's options; two stand for one.
 	-virtfs "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
 	-virtfs "local,path=${rig_build//,/,,},mount_tag=build,security_model=none,multidevs=remap")
+
+# See "Known limits". Not while something is measured.
+if [ "$accel:$thread:$icount" = tcg:multi: ] && [ -z "${PORTAL_RIG_ALONE:-}" ] &&
+	command -v cc >/dev/null; then
+	(
+		flock 9
+		[ "$rig_dir/unstick" -nt "$rig_self/unstick.c" ] && exit
+		cc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$run/unstick" "$rig_self/unstick.c"
+		mv "$run/unstick" "$rig_dir/unstick"
+	) 9>"$rig_dir/.unstick.lock"
+	# a socket's path is 107 characters at most
+	sockets=$(mktemp -d -t portal-rig.XXXXXX)
+	trap 'kill "$!" 2>/dev/null || true; rm -rf "$sockets"' EXIT
+	qemu+=(-monitor "unix:$sockets/monitor,server=on,wait=off"
+		-gdb "unix:$sockets/gdb,server=on,wait=off")
+	"$rig_dir/unstick" "$sockets/monitor" "$sockets/gdb" </dev/null >&2 &
+fi
 
 # copy_output: the port is a "file" chardev, as a stdio one would hang up as soon
 # as its input ends. It blocks QEMU while nobody reads, so it gets a pipe of its

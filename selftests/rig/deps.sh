@@ -13,7 +13,7 @@ usage()
 	usage: deps.sh [--list] [SET...]
 	  build   compiler, libraries, headers of both kernels   (default)
 	  rig     QEMU and what the initramfs images are made of  (default)
-	  check   static analysis and the TAP runner              (default)
+	  check   static analysis, libFuzzer and the TAP runner   (default)
 	  libkvm  kernel source, for the LIBKVM tests
 	  debug   kernel source and what building a kernel needs
 	  flavours  headers of the cloud and rt kernels
@@ -28,7 +28,7 @@ declare -A packages=(
 		pahole pkg-config @headers-6.1 @headers-6.12"
 	[rig]="busybox-static cpio e2fsprogs gzip jq kmod qemu-system-x86
 		util-linux xz-utils zstd"
-	[check]="nbdkit perl qemu-utils shellcheck sparse"
+	[check]="clang nbdkit perl qemu-utils shellcheck sparse"
 	[libkvm]="build-essential xz-utils linux-source-6.1"
 	[debug]="bc bison build-essential cpio flex kmod libelf-dev libssl-dev
 		linux-source-6.12 xz-utils"

@@ -137,7 +137,7 @@ static int layers_try(struct portal_instance *pi, const char *text, struct err *
 	return 0;
 }
 
-static void layers_open(struct portal_instance *pi, const char *fmt, ...)
+static __attribute__((unused)) void layers_open(struct portal_instance *pi, const char *fmt, ...)
 {
 	struct err err;
 	char text[2048];

@@ -229,6 +229,35 @@ static void a_read_only_export_and_errors(void **state)
 	layers_close(&pi);
 }
 
+/* TLS by a key that both sides have; without it nobody gets in. */
+static void tls_by_a_shared_key(void **state)
+{
+	static const char key[] =
+		"portal:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
+	struct portal_instance pi;
+	char psk[100], text[400];
+	int fd;
+
+	(void)state;
+	need("nbdkit");
+	if (system("nbdkit --dump-config | grep -q tls=yes")) {
+		print_message("skipped: this nbdkit has no TLS\n");
+		skip();
+	}
+	snprintf(psk, sizeof(psk), "%s/psk", dir);
+	fd = open(psk, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, key, sizeof(key) - 1), sizeof(key) - 1);
+	close(fd);
+	server_start("nbdkit -f -U %s --tls=require --tls-psk=%s memory 8M", sock, psk);
+	snprintf(text, sizeof(text), "nbd uri=nbd+unix:///?socket=%s", sock);
+	layers_refuse(text, sock);
+	layers_open(&pi, "nbd uri=nbds+unix:///?socket=%s tls_psk=%s tls_username=portal "
+		    "connections=2", sock, psk);
+	random_io(&pi, 60);
+	compare(&pi);
+	layers_close(&pi);
+}
+
 /* kill -9 of the server with requests in flight, again and again. */
 static void a_killed_server_comes_back(void **state)
 {
@@ -325,6 +354,7 @@ int main(void)
 		T(nbdkit_by_four_connections),
 		T(qemu_nbd_on_qcow2),
 		T(a_read_only_export_and_errors),
+		T(tls_by_a_shared_key),
 		T(a_killed_server_comes_back),
 		T(a_server_that_stays_away_is_an_error),
 		T(a_server_that_hangs_is_an_error),

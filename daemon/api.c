@@ -71,9 +71,16 @@ static int signal_fd(int fd)
 	return 0;
 }
 
+/* A further storage has the ring, the guest and the interrupts of its instance. */
+static struct portal_instance *whole(struct portal_instance *pi)
+{
+	return pi->main ? : pi;
+}
+
 /* Publish, then signal: who sees the signal sees the count. */
 static int api_queue_interrupt(struct portal_instance *pi)
 {
+	pi = whole(pi);
 	if (!pi->page)
 		return -ENODEV;
 	__atomic_fetch_add(&pi->page->queued, 1, __ATOMIC_SEQ_CST);
@@ -82,6 +89,7 @@ static int api_queue_interrupt(struct portal_instance *pi)
 
 static void *api_shadow(struct portal_instance *pi, size_t *len)
 {
+	pi = whole(pi);
 	if (!pi->region)
 		return NULL;
 	if (len)
@@ -91,6 +99,7 @@ static void *api_shadow(struct portal_instance *pi, size_t *len)
 
 static int api_raise_irq(struct portal_instance *pi)
 {
+	pi = whole(pi);
 	if (pi->env.irqfd < 0)
 		return -ENODEV;
 	return signal_fd(pi->env.irqfd);
@@ -98,18 +107,18 @@ static int api_raise_irq(struct portal_instance *pi)
 
 static int64_t api_mem_read(struct portal_instance *pi, uint64_t gpa, void *buf, size_t len)
 {
-	return portal_mem_read(pi->vm, gpa, buf, len);
+	return portal_mem_read(whole(pi)->vm, gpa, buf, len);
 }
 
 static int64_t api_mem_write(struct portal_instance *pi, uint64_t gpa, const void *buf,
 			     size_t len)
 {
-	return portal_mem_write(pi->vm, gpa, buf, len);
+	return portal_mem_write(whole(pi)->vm, gpa, buf, len);
 }
 
 static struct io_uring *api_uring(struct portal_instance *pi)
 {
-	return &pi->ring;
+	return &whole(pi)->ring;
 }
 
 static void api_size_changed(struct portal_instance *pi)

@@ -177,6 +177,18 @@ int backend_update_size(struct backend *be)
 	return ask_size(be);
 }
 
+int backend_resize(struct backend *be, uint64_t size)
+{
+	int err;
+
+	if (!be->plugin->resize)
+		return -EOPNOTSUPP;
+	backend_lock(be);
+	err = be->plugin->resize(be->handle, size);
+	backend_unlock(be);
+	return err < 0 ? err : 0;
+}
+
 /**
  * backend_on_size_changed() - who wants to know of a new size
  * @be: the backend

@@ -59,6 +59,8 @@ int backend_do(struct backend *be, const struct portal_io *io);
 int backend_start(struct backend *be, struct backend_io *bio);
 void backend_cancel(struct backend *be, struct backend_io *bio);
 int backend_update_size(struct backend *be);
+/* -EOPNOTSUPP: the plugin can't. Ask for the size then. */
+int backend_resize(struct backend *be, uint64_t size);
 void backend_on_size_changed(struct backend *be, void (*fn)(void *arg), void *arg);
 void backend_lock(struct backend *be);
 void backend_unlock(struct backend *be);

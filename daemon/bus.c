@@ -46,7 +46,8 @@ static struct instance *slot_of(struct vm *vm, uint64_t slot, int *err)
 		return NULL;
 	}
 	inst = vm->slots[slot];
-	if (!inst || bus_slot_state(inst) == PORTAL_SLOT_EMPTY) {
+	/* what the host has placed is for guests that have no bus */
+	if (!inst || inst->desc.fixed || bus_slot_state(inst) == PORTAL_SLOT_EMPTY) {
 		*err = -ENOENT;
 		return NULL;
 	}

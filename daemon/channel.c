@@ -120,6 +120,7 @@ const char *chan_type_name(uint32_t type)
 	static const char *const names[CHAN_NR] = {
 		"?", "setup", "describe", "start", "ready", "failed", "enable", "disable",
 		"ack", "stat", "stats", "stop", "ping", "pong",
+		"admin", "done",
 	};
 
 	return type < CHAN_NR ? names[type] : "?";
@@ -140,6 +141,10 @@ int chan_check_describe(const struct chan_describe *d, const char **why)
 		*why = "state of more than 64 MiB";
 	else if (d->nr_ranges > CHAN_MAX_RANGES)
 		*why = "more than 64 register ranges";
+	else if (d->bus > PORTAL_BUS_PIO || (d->bus && !d->fixed) || (d->fixed && !d->region_len))
+		*why = "registers nowhere";
+	else if (d->fixed && d->gpa + d->region_len < d->gpa)
+		*why = "registers beyond the last address";
 	for (uint32_t i = 0; !*why && i < d->nr_ranges; i++) {
 		const struct portal_region_range *r = &d->ranges[i];
 

@@ -10,6 +10,8 @@
  *	ENABLE, DISABLE (seq)                ->
  *	                            <- ACK (seq)
  *	STAT (seq)                  <- STATS (seq, JSON)
+ *	ADMIN (seq, JSON)                    -> does it to its storage
+ *	                            <- DONE (seq, err, text)
  *	STOP                                 -> quiesces and exits 0
  *	PING                        <- PONG     is not stuck
  *	                            <- FAILED (text) instead of DESCRIBE or READY
@@ -44,6 +46,8 @@ enum chan_type {
 	CHAN_STOP,
 	CHAN_PING,
 	CHAN_PONG,
+	CHAN_ADMIN,
+	CHAN_DONE,
 	CHAN_NR,
 };
 
@@ -58,7 +62,10 @@ struct chan_describe {
 	uint32_t services;	/* hook its hypercall numbers */
 	uint64_t state_len;
 	uint32_t nr_ranges;
-	uint32_t __pad;
+	uint32_t fixed;		/* the host puts it at @gpa; the guest has no say */
+	uint32_t bus;		/* enum portal_bus */
+	uint32_t gsi;		/* with @fixed; 0 none */
+	uint64_t gpa;		/* with @fixed: address or port */
 	struct portal_region_range ranges[CHAN_MAX_RANGES];
 };
 
@@ -111,6 +118,9 @@ struct chan_page {
 	uint64_t errors;
 	uint64_t dropped;	/* for a region that is no more */
 	uint64_t batches;
+	/* of the medium, for the one that it is swapped for; written by the worker */
+	uint32_t logical;
+	uint32_t writable;
 };
 
 #define CHAN_PAGE_SIZE	4096

@@ -7,20 +7,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon.h"
+#include "command.h"
 
 #define DETACH_TIMEOUT_MS	10000
 #define DETACH_TIMEOUT_MAX	3600000
 
-struct request {
-	struct supervisor *sv;
-	struct json_object *obj;
-	uid_t peer;
-	uint64_t conn;
-	struct err err;
-};
-
-static const char *get_string(struct request *req, const char *key)
+const char *request_string(struct request *req, const char *key)
 {
 	struct json_object *val;
 
@@ -30,7 +22,7 @@ static const char *get_string(struct request *req, const char *key)
 	return json_object_get_string(val);
 }
 
-static int64_t get_int(struct request *req, const char *key, int64_t dflt)
+int64_t request_int(struct request *req, const char *key, int64_t dflt)
 {
 	struct json_object *val;
 
@@ -40,7 +32,7 @@ static int64_t get_int(struct request *req, const char *key, int64_t dflt)
 	return json_object_get_int64(val);
 }
 
-static bool get_bool(struct request *req, const char *key)
+bool request_bool(struct request *req, const char *key)
 {
 	struct json_object *val;
 
@@ -50,8 +42,8 @@ static bool get_bool(struct request *req, const char *key)
 /* "vm": name, or "pid": number */
 static struct vm *get_vm(struct request *req)
 {
-	const char *name = get_string(req, "vm");
-	int64_t pid = get_int(req, "pid", 0);
+	const char *name = request_string(req, "vm");
+	int64_t pid = request_int(req, "pid", 0);
 	struct vm *vm;
 
 	if (!name && pid <= 0) {
@@ -67,7 +59,7 @@ static struct vm *get_vm(struct request *req)
 	return vm;
 }
 
-static struct vm *get_managed_vm(struct request *req)
+struct vm *request_vm(struct request *req)
 {
 	struct vm *vm = get_vm(req);
 
@@ -80,10 +72,10 @@ static struct vm *get_managed_vm(struct request *req)
 	return vm;
 }
 
-static struct instance *get_managed_instance(struct request *req)
+struct instance *request_instance(struct request *req)
 {
-	const char *name = get_string(req, "instance");
-	struct vm *vm = get_managed_vm(req);
+	const char *name = request_string(req, "instance");
+	struct vm *vm = request_vm(req);
 
 	if (!vm)
 		return NULL;
@@ -98,7 +90,7 @@ static struct instance *get_managed_instance(struct request *req)
 	return NULL;
 }
 
-static struct json_object *fail(struct request *req)
+struct json_object *request_failed(struct request *req)
 {
 	return control_error("%s", req->err.msg);
 }
@@ -107,11 +99,11 @@ static struct json_object *cmd_attach(struct request *req)
 {
 	const char *names[256];
 	struct attach_args args = {
-		.pid = get_int(req, "pid", 0),
-		.vm_fd = get_int(req, "vm_fd", -1),
-		.vm_name = get_string(req, "vm_name"),
-		.domain = get_string(req, "domain"),
-		.name = get_string(req, "name"),
+		.pid = request_int(req, "pid", 0),
+		.vm_fd = request_int(req, "vm_fd", -1),
+		.vm_name = request_string(req, "vm_name"),
+		.domain = request_string(req, "domain"),
+		.name = request_string(req, "name"),
 		.instances = names,
 		.peer = req->peer,
 	};
@@ -132,22 +124,22 @@ static struct json_object *cmd_attach(struct request *req)
 		}
 	}
 	if (attach(req->sv, &args, req->conn, &req->err))
-		return fail(req);
+		return request_failed(req);
 	return NULL;
 }
 
 static struct json_object *cmd_detach(struct request *req)
 {
-	int64_t ms = get_int(req, "timeout_ms", DETACH_TIMEOUT_MS);
-	struct vm *vm = get_managed_vm(req);
+	int64_t ms = request_int(req, "timeout_ms", DETACH_TIMEOUT_MS);
+	struct vm *vm = request_vm(req);
 
 	if (!vm)
-		return fail(req);
+		return request_failed(req);
 	if (vm->detach_conn)
 		return control_error("VM %s is being detached already", vm->name);
 	if (ms < 0 || ms > DETACH_TIMEOUT_MAX)
 		return control_error("timeout is not between 0 and 3600 seconds");
-	vm_detach(vm, get_bool(req, "force") ? 0 : ms, req->conn);
+	vm_detach(vm, request_bool(req, "force") ? 0 : ms, req->conn);
 	return NULL;
 }
 
@@ -163,10 +155,10 @@ static struct json_object *cmd_stat(struct request *req)
 {
 	struct vm *vm = NULL;
 
-	if (get_string(req, "vm") || get_int(req, "pid", 0)) {
+	if (request_string(req, "vm") || request_int(req, "pid", 0)) {
 		vm = get_vm(req);
 		if (!vm)
-			return fail(req);
+			return request_failed(req);
 	}
 	stats_collect(req->sv, vm, req->conn);
 	return NULL;
@@ -174,11 +166,11 @@ static struct json_object *cmd_stat(struct request *req)
 
 static struct json_object *cmd_interrupt(struct request *req)
 {
-	struct instance *inst = get_managed_instance(req);
+	struct instance *inst = request_instance(req);
 	struct json_object *obj;
 
 	if (!inst)
-		return fail(req);
+		return request_failed(req);
 	if (!inst->desc.services)
 		return control_error("instance %s of VM %s takes no interrupts", inst->name,
 				     inst->vm->name);
@@ -190,10 +182,10 @@ static struct json_object *cmd_interrupt(struct request *req)
 
 static struct json_object *cmd_restart(struct request *req)
 {
-	struct instance *inst = get_managed_instance(req);
+	struct instance *inst = request_instance(req);
 
 	if (!inst || instance_restart(inst, req->conn, &req->err))
-		return fail(req);
+		return request_failed(req);
 	return NULL;
 }
 
@@ -224,6 +216,11 @@ static const struct {
 } commands[] = {
 	{ "attach", cmd_attach },
 	{ "detach", cmd_detach },
+	{ "disk_add", cmd_disk_add },
+	{ "disk_remove", cmd_disk_remove },
+	{ "disk_resize", cmd_disk_resize },
+	{ "disk_set_limit", cmd_disk_set_limit },
+	{ "disk_swap", cmd_disk_swap },
 	{ "interrupt", cmd_interrupt },
 	{ "list", cmd_list },
 	{ "restart", cmd_restart },
@@ -244,7 +241,7 @@ struct json_object *control_command(struct supervisor *sv, const char *line, uid
 		json_object_put(req.obj);
 		return control_error("not a JSON object; each line is one");
 	}
-	cmd = get_string(&req, "cmd");
+	cmd = request_string(&req, "cmd");
 	for (i = 0; cmd && i < nr; i++)
 		if (!strcmp(cmd, commands[i].name))
 			break;

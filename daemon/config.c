@@ -25,10 +25,14 @@ struct parser {
 	unsigned int line;
 	unsigned int errors;
 	char section[96];	/* the last one begun, its mistake reported */
+	struct err *err;	/* where the first mistake goes; NULL: to the log */
 };
 
 #define bad(p, fmt, ...) do {							\
-	log_err("%s:%u: " fmt, (p)->file, (p)->line, ##__VA_ARGS__);		\
+	if (!(p)->err)								\
+		log_err("%s:%u: " fmt, (p)->file, (p)->line, ##__VA_ARGS__);	\
+	else if (!(p)->errors)							\
+		err_set((p)->err, -EINVAL, fmt, ##__VA_ARGS__);			\
 	(p)->errors++;								\
 } while (0)
 
@@ -178,6 +182,12 @@ static void key_queues(struct parser *p, struct config_instance *inst, const cha
 		inst->queues = (unsigned int)(value[0] - '0');
 }
 
+static void key_limits(struct parser *p, struct config_instance *inst, const char *value)
+{
+	(void)p;	/* what they may be, the block layer says */
+	set(&inst->limits, value);
+}
+
 static void key_restart(struct parser *p, struct config_instance *inst, const char *value)
 {
 	if (!strcmp(value, "always"))
@@ -212,6 +222,7 @@ static const struct {
 	{ "frontend", key_frontend },
 	{ "serial", key_serial },
 	{ "queues", key_queues },
+	{ "limits", key_limits },
 	{ "restart", key_restart },
 	{ "sandbox", key_sandbox },
 	{ "worker_timeout", key_timeout },
@@ -421,23 +432,52 @@ const struct config_instance *config_find(const struct config *cfg, const char *
 	return NULL;
 }
 
+int config_make_instance(const char *name, const char *const *keys, const char *const *values,
+			 unsigned int nr, struct config_instance *inst, struct err *err)
+{
+	struct parser p = { .file = "portalctl", .err = err };
+
+	memset(inst, 0, sizeof(*inst));
+	inst->name = xstrdup(name);
+	inst->restart = true;
+	inst->sandbox = SANDBOX_ON;
+	inst->file = p.file;
+	if (!name_ok(name))
+		bad(&p, "instance name '%s' is not 1 to %d characters of a-z, 0-9, '.', '_' and '-'",
+		    name, CONFIG_NAME_MAX);
+	for (unsigned int i = 0; i < nr; i++) {
+		p.line = i + 1;
+		instance_key(&p, inst, keys[i], values[i]);
+	}
+	if (!inst->plugin)
+		bad(&p, "no plugin; add plugin=NAME");
+	if (!p.errors)
+		return 0;
+	config_instance_free(inst);
+	return -EINVAL;
+}
+
+void config_instance_free(struct config_instance *inst)
+{
+	for (unsigned int k = 0; k < inst->nr_keys; k++) {
+		free(inst->keys[k].key);
+		free(inst->keys[k].value);
+	}
+	free(inst->keys);
+	free(inst->name);
+	free(inst->plugin);
+	free(inst->frontend);
+	free(inst->serial);
+	free(inst->limits);
+	memset(inst, 0, sizeof(*inst));
+}
+
 void config_free(struct config *cfg)
 {
 	if (!cfg)
 		return;
-	for (unsigned int i = 0; i < cfg->nr_instances; i++) {
-		struct config_instance *inst = &cfg->instances[i];
-
-		for (unsigned int k = 0; k < inst->nr_keys; k++) {
-			free(inst->keys[k].key);
-			free(inst->keys[k].value);
-		}
-		free(inst->keys);
-		free(inst->name);
-		free(inst->plugin);
-		free(inst->frontend);
-		free(inst->serial);
-	}
+	for (unsigned int i = 0; i < cfg->nr_instances; i++)
+		config_instance_free(&cfg->instances[i]);
 	for (unsigned int i = 0; i < cfg->nr_files; i++)
 		free(cfg->files[i]);
 	free(cfg->files);

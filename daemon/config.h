@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+struct err;
+
 #define CONFIG_DEFAULT		PORTALD_SYSCONFDIR "/portald.conf"
 #define CONFIG_SOCKET		"/run/portald/control"
 #define CONFIG_KEEP		30
@@ -34,6 +36,7 @@ struct config_instance {
 	char *frontend;		/* NULL: a service */
 	char *serial;
 	unsigned int queues;	/* of the front end, 0: its default */
+	char *limits;		/* NULL none; the worker knows what is right */
 	bool restart;
 	unsigned int timeout;	/* seconds a worker may be silent, 0 for ever */
 	bool has_timeout;	/* else [portald]'s */
@@ -66,6 +69,14 @@ int config_load(const char *path, struct config **cfg);
 struct config *config_empty(void);
 void config_free(struct config *cfg);
 const struct config_instance *config_find(const struct config *cfg, const char *name);
+
+/*
+ * An instance that is in no file: @keys and @values as in its section. 0, or -EINVAL
+ * and @err says which key is wrong. To be ended by config_instance_free().
+ */
+int config_make_instance(const char *name, const char *const *keys, const char *const *values,
+			 unsigned int nr, struct config_instance *inst, struct err *err);
+void config_instance_free(struct config_instance *inst);
 
 /* Shared with the plugins' api. */
 int config_parse_bool(const char *str, bool *val);

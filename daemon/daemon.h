@@ -171,6 +171,27 @@ enum instance_state {
 	INST_STOPPED,
 };
 
+/* What portalctl disk wants of an instance; one at a time. */
+enum admin_op { ADMIN_NONE, ADMIN_ADD, ADMIN_REMOVE, ADMIN_RESIZE, ADMIN_LIMIT, ADMIN_SWAP };
+
+/**
+ * struct admin - an operation of portalctl disk under way
+ * @op: which
+ * @conn: who waits for its end, 0 nobody
+ * @seq: of the message to the worker
+ * @timer: of its end
+ * @limits: LIMIT: for the setup of later workers
+ * @old_setup: SWAP: of the medium that goes on if the new one cannot be opened
+ */
+struct admin {
+	enum admin_op op;
+	uint64_t conn;
+	uint32_t seq;
+	sd_event_source *timer;
+	char limits[256];
+	char *old_setup;
+};
+
 /**
  * struct instance - one [instance] for one VM, whichever process runs it
  * @setup: JSON for SETUP
@@ -183,6 +204,8 @@ enum instance_state {
  * @started: when @pid was, as in /proc/PID/stat
  * @desc: what the first worker said it is; later ones must agree
  * @start_enabled: START told the worker that the guest has enabled it
+ * @kept: who keeps our fds has its fds, so the snapshot may tell of it
+ * @admin: of portalctl disk
  * @page: shared with the worker, never truncated (sealed)
  * @stats: the worker's last STATS
  */
@@ -209,6 +232,8 @@ struct instance {
 	struct chan_describe desc;
 	bool described;
 	bool start_enabled;
+	bool kept;
+	struct admin admin;
 	int page_fd;
 	struct chan_page *page;
 	int irq_fd;
@@ -233,6 +258,9 @@ void supervisor_watch_keeper(struct supervisor *sv);
 /* Gives all fds of @vm to who keeps them; forget() takes them back. */
 void snapshot_keep(struct vm *vm);
 void snapshot_forget(struct vm *vm);
+/* The same of one instance that comes or goes. */
+void snapshot_keep_slot(struct instance *inst);
+void snapshot_forget_slot(struct instance *inst);
 /* To be called before and after each change that a next portald must know. */
 void snapshot_write(struct vm *vm);
 int snapshot_put(int fd, const char *text);
@@ -311,11 +339,14 @@ void bus_answer(struct vm *vm, uint64_t id, int err, uint64_t value);
 /* Both answer call @req now or later. */
 void slot_enable(struct instance *inst, uint64_t req, uint64_t gpa, uint32_t gsi);
 void slot_disable(struct instance *inst, uint64_t req);
+int slot_place(struct instance *inst);
 void bus_hello(struct vm *vm);
 void bus_changed(struct vm *vm);
 void bus_offer(struct instance *inst);
 void bus_leave(struct vm *vm);
 void bus_leave_slot(struct instance *inst);
+/* Off the guest, without asking; its worker must have ended. */
+void bus_take_slot(struct instance *inst);
 void bus_return(struct instance *inst);
 void bus_ack(struct instance *inst, uint32_t seq, int err);
 void bus_worker_ready(struct instance *inst);
@@ -333,6 +364,10 @@ void instance_start(struct instance *inst);
 int instance_restart(struct instance *inst, uint64_t conn, struct err *err);
 /* Answers who waits for that; @why NULL: it serves. */
 void instance_restarted(struct instance *inst, const char *why);
+/* The next worker takes over from this one, which ends what it has begun. */
+int instance_replace(struct instance *inst, struct err *err);
+/* JSON for SETUP, malloc'ed */
+char *instance_setup_json(const struct vm *vm, const struct config_instance *ci);
 int instance_make_state(struct instance *inst);
 void instance_stop(struct instance *inst);
 void instance_kill(struct instance *inst, const char *why);
@@ -349,9 +384,31 @@ void instance_read(struct instance *inst);
 int instance_enable(struct instance *inst, uint32_t seq);
 int instance_disable(struct instance *inst, uint32_t seq);
 int instance_stat(struct instance *inst, uint32_t seq);
+int instance_admin(struct instance *inst, uint32_t seq, const char *json);
 int instance_send_stop(struct instance *inst);
 /* From now on it must answer. */
 void instance_watch(struct instance *inst);
+
+/*
+ * admin.c: disks that come, change and go while the VM runs. The first five answer
+ * @conn later unless they fail.
+ */
+int admin_add(struct vm *vm, const struct config_instance *ci, uint64_t conn, struct err *err);
+int admin_remove(struct instance *inst, uint64_t timeout_ms, uint64_t conn, struct err *err);
+int admin_resize(struct instance *inst, uint32_t sid, uint64_t size, uint64_t conn,
+		 struct err *err);
+int admin_limit(struct instance *inst, const char *limits, uint64_t conn, struct err *err);
+int admin_swap(struct instance *inst, const struct config_instance *ci, uint64_t conn,
+	       struct err *err);
+/* What happens to an instance, for the operation under way. */
+void admin_offered(struct instance *inst);
+void admin_ready(struct instance *inst);
+void admin_swapped(struct instance *inst);
+void admin_released(struct instance *inst);
+void admin_stopped(struct instance *inst);
+void admin_done(struct instance *inst, uint32_t seq, int err, const char *text);
+/* True: its worker died in an operation, which has seen to it. */
+bool admin_died(struct instance *inst);
 
 /* spawn.c */
 int spawn_worker(pid_t *pid, int *chan);

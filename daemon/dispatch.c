@@ -101,6 +101,12 @@ static void dispatch_hypercall(struct portal_instance *pi, const struct portal_r
 		answer(pi, req, -EIO, 0);
 		return;
 	}
+	if (pi->fe && pi->ops->call && call.fn < pi->ops->fns) {
+		ret = pi->ops->call(pi->fe, call.fn, call.args, &value);
+		if (ret != FRONTEND_LATER)
+			answer(pi, req, ret, value);
+		return;
+	}
 	enter(pi);
 	if (call.fn == PORTAL_FN_INTERRUPT)
 		ret = run_interrupt(pi, &value);
@@ -181,7 +187,9 @@ static void dispatch_register(struct portal_instance *pi, const struct portal_re
 		ret = write_register(pi, req);
 	} else {
 		count(&pi->page->reads);
-		if (!pi->fe && pi->plugin.ops.reg_read)
+		if (pi->fe && pi->ops->read)
+			ret = pi->ops->read(pi->fe, req->addr, req->len, &value);
+		else if (!pi->fe && pi->plugin.ops.reg_read)
 			ret = pi->plugin.ops.reg_read(pi->handle, req->addr, req->len, &value);
 	}
 	answer(pi, req, ret, value);
@@ -190,6 +198,8 @@ static void dispatch_register(struct portal_instance *pi, const struct portal_re
 void dispatch(struct portal_instance *pi, const struct portal_request *req)
 {
 	count(&pi->page->requests);
+	pi->env.req_id = req->id;
+	pi->env.redelivered = req->flags & PORTAL_REQ_F_REDELIVERED || req->epoch != pi->epoch;
 	switch (req->kind) {
 	case PORTAL_KIND_HYPERCALL:
 		dispatch_hypercall(pi, req);

@@ -110,6 +110,8 @@ static void died(struct instance *inst, const char *how)
 		instance_start(inst);
 		return;
 	}
+	if (admin_died(inst))
+		return;
 	if (!inst->bus.offered) {	/* failed, restarted, and not even ready */
 		log_err("%s/%s: worker %s; it stays failed", vm->name, inst->name, how);
 		fail(inst);
@@ -145,6 +147,7 @@ static int on_exit_of_child(sd_event_source *src, const siginfo_t *si, void *arg
 		inst->state = INST_STOPPED;
 		if (inst->bus.op == BUS_OP_DISABLE)
 			bus_worker_gone(inst);
+		admin_stopped(inst);
 		vm_instance_stopped(inst->vm);
 	} else {
 		died(inst, how);
@@ -231,7 +234,7 @@ static int sealed_memfd(const char *name, size_t len, int *fd)
 	return 0;
 }
 
-static char *setup_json(const struct vm *vm, const struct config_instance *ci)
+char *instance_setup_json(const struct vm *vm, const struct config_instance *ci)
 {
 	const struct supervisor *sv = vm->sv;
 	struct json_object *obj = json_object_new_object();
@@ -249,6 +252,8 @@ static char *setup_json(const struct vm *vm, const struct config_instance *ci)
 		json_object_object_add(obj, "serial", json_object_new_string(ci->serial));
 	if (ci->queues)
 		json_object_object_add(obj, "queues", json_object_new_int((int)ci->queues));
+	if (ci->limits)
+		json_object_object_add(obj, "limits", json_object_new_string(ci->limits));
 	json_object_object_add(obj, "sandbox", json_object_new_int(ci->sandbox));
 	json_object_object_add(obj, "log_level", json_object_new_int(log_level()));
 	for (unsigned int i = 0; i < ci->nr_keys; i++) {
@@ -283,7 +288,7 @@ int instance_create(struct vm *vm, unsigned int slot, const struct config_instan
 	inst->timeout = ci->has_timeout ? ci->timeout : vm->sv->cfg->timeout;
 	inst->chan = inst->page_fd = inst->state_fd = -1;
 	inst->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	inst->setup = setup_json(vm, ci);
+	inst->setup = instance_setup_json(vm, ci);
 	ret = inst->irq_fd < 0 ? -errno : inst->setup ? 0 : -ENOMEM;
 	if (!ret)
 		ret = sealed_memfd("portal-page", CHAN_PAGE_SIZE, &inst->page_fd);
@@ -335,6 +340,7 @@ void instance_stop(struct instance *inst)
 	watch_off(&inst->ping_timer);
 	if (inst->pid <= 0) {
 		inst->state = INST_STOPPED;
+		admin_stopped(inst);
 		return;
 	}
 	inst->state = INST_STOPPING;
@@ -352,6 +358,7 @@ void instance_destroy(struct instance *inst)
 		waitpid(inst->pid, NULL, 0);
 	}
 	forget_process(inst);
+	watch_off(&inst->admin.timer);
 	if (inst->page)
 		munmap(inst->page, CHAN_PAGE_SIZE);
 	fd_close(&inst->page_fd);
@@ -359,6 +366,7 @@ void instance_destroy(struct instance *inst)
 	fd_close(&inst->state_fd);
 	json_object_put(inst->stats);
 	free(inst->setup);
+	free(inst->admin.old_setup);
 	free(inst);
 }
 
@@ -383,7 +391,7 @@ void instance_restarted(struct instance *inst, const char *why)
 }
 
 /* As a death of the worker, but it ends what it has begun. */
-static int replace(struct instance *inst, struct err *err)
+int instance_replace(struct instance *inst, struct err *err)
 {
 	if (inst->bus.op != BUS_OP_NONE)
 		return err_set(err, -EBUSY,
@@ -416,7 +424,7 @@ int instance_restart(struct instance *inst, uint64_t conn, struct err *err)
 	if (inst->vm->state != VM_RUNNING)
 		return err_set(err, -EBUSY, "VM %s is %s", inst->vm->name,
 			       vm_state_name(inst->vm->state));
-	if (inst->restart_conn || inst->asked || inst->state == INST_STARTING ||
+	if (inst->restart_conn || inst->admin.op != ADMIN_NONE || inst->asked || inst->state == INST_STARTING ||
 	    inst->state == INST_STARTED)
 		return err_set(err, -EBUSY, "instance %s is just being started; see portalctl list",
 			       inst->name);
@@ -426,7 +434,7 @@ int instance_restart(struct instance *inst, uint64_t conn, struct err *err)
 	if (inst->state == INST_FAILED)
 		revive(inst);
 	else if (inst->pid > 0)
-		ret = replace(inst, err);
+		ret = instance_replace(inst, err);
 	else
 		instance_start(inst);
 	if (ret)

@@ -36,19 +36,37 @@ static int on_ack_timer(sd_event_source *src, uint64_t usec, void *arg)
 	return 0;
 }
 
+/* With a medium that takes the place of another one. */
+static char *setup_of_swap(const struct instance *inst)
+{
+	struct json_object *obj = json_tokener_parse(inst->setup);
+	char *text;
+
+	json_put_u64(obj, "swapped", 1);
+	text = strdup(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN));
+	json_object_put(obj);
+	return text;
+}
+
 int instance_setup(struct instance *inst)
 {
 	struct chan_msg msg = { .type = CHAN_SETUP };
 	int fds[SETUP_NR_FDS], ret;
+	char *swap = NULL;
 
+	if (inst->admin.old_setup && !(swap = setup_of_swap(inst)))
+		return -ENOMEM;
 	ret = portal_vm_dup(inst->vm->pvm, PORTAL_RIGHT_MEM_READ | PORTAL_RIGHT_MEM_WRITE);
-	if (ret < 0)
+	if (ret < 0) {
+		free(swap);
 		return ret;
+	}
 	fds[SETUP_FD_VM] = ret;
 	fds[SETUP_FD_PAGE] = inst->page_fd;
 	fds[SETUP_FD_BUS] = inst->vm->bus_fd;
 	fds[SETUP_FD_IRQ] = inst->irq_fd;
-	ret = send_msg(inst, &msg, inst->setup, fds, SETUP_NR_FDS);
+	ret = send_msg(inst, &msg, swap ? : inst->setup, fds, SETUP_NR_FDS);
+	free(swap);
 	fd_close(&fds[SETUP_FD_VM]);
 	return ret;
 }
@@ -101,6 +119,15 @@ int instance_stat(struct instance *inst, uint32_t seq)
 	if (inst->state != INST_RUNNING)
 		return -ENOTCONN;
 	return send_msg(inst, &msg, NULL, NULL, 0);
+}
+
+int instance_admin(struct instance *inst, uint32_t seq, const char *json)
+{
+	struct chan_msg msg = { .type = CHAN_ADMIN, .seq = seq };
+
+	if (inst->state != INST_RUNNING)
+		return -ENOTCONN;
+	return send_msg(inst, &msg, json, NULL, 0);
 }
 
 int instance_send_stop(struct instance *inst)
@@ -210,13 +237,31 @@ static void on_describe(struct instance *inst, const struct chan_describe *desc)
 		instance_kill(inst, "the plugin was replaced by one that looks different to the guest; detach and attach");
 		return;
 	}
-	if (!ret)
+	if (!ret) {
+		admin_swapped(inst);	/* the medium is open: from now on it is the one */
 		ret = send_start(inst);
+	}
 	if (ret < 0 && ret != -EAGAIN) {
 		snprintf(inst->error.msg, sizeof(inst->error.msg), "cannot set up its queue: %s",
 			 portal_strerror(ret));
 		instance_kill(inst, NULL);
 	}
+}
+
+/* Its registers, if the host says where they are. */
+static int place(struct instance *inst)
+{
+	int ret = inst->desc.fixed ? slot_place(inst) : 0;
+
+	if (ret >= 0)
+		return 0;
+	snprintf(inst->error.msg, sizeof(inst->error.msg),
+		 "its registers cannot be put to %s 0x%llx%s: %s",
+		 inst->desc.bus == PORTAL_BUS_PIO ? "port" : "address",
+		 (unsigned long long)inst->desc.gpa,
+		 inst->desc.gsi ? ", or its interrupt not connected" : "", portal_strerror(ret));
+	instance_kill(inst, NULL);
+	return ret;
 }
 
 static void on_ready(struct instance *inst)
@@ -231,6 +276,7 @@ static void on_ready(struct instance *inst)
 	instance_watch(inst);
 	instance_restarted(inst, NULL);
 	supervisor_status(inst->vm->sv);
+	admin_ready(inst);
 	if (inst->bus.offered) {
 		log_info("%s/%s: worker %d serves again", inst->vm->name, inst->name, inst->pid);
 		bus_worker_ready(inst);
@@ -239,8 +285,11 @@ static void on_ready(struct instance *inst)
 			watch_timer(inst->vm->sv, &inst->timer, ACK_TIMEOUT, on_ack_timer, inst);
 		return;
 	}
+	if (place(inst))
+		return;
 	bus_offer(inst);
 	vm_instance_ready(inst->vm);
+	admin_offered(inst);
 }
 
 static void handle(struct instance *inst, const struct chan_msg *msg, const char *text)
@@ -267,6 +316,9 @@ static void handle(struct instance *inst, const struct chan_msg *msg, const char
 		break;
 	case CHAN_PONG:
 		inst->unanswered = 0;
+		break;
+	case CHAN_DONE:
+		admin_done(inst, msg->seq, msg->err, text);
 		break;
 	case CHAN_STATS:
 		stats_arrived(inst, msg->seq, text);

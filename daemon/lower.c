@@ -70,8 +70,8 @@ static int configure(const struct layer_env *env, const struct portald_plugin *o
 		if (ret == -ENOENT && !*why)
 			return err_set(err, ret,
 				       "%s:%d: unknown key '%s': neither portald nor plugin %s knows it; see portald --dump-plugin %s",
-				       k->file, k->line, k->key, ops->name, ops->name);
-		return err_set(err, ret, "%s:%d: %s: %s", k->file, k->line, k->key,
+				       k->file, k->line, k->name, ops->name, ops->name);
+		return err_set(err, ret, "%s:%d: %s: %s", k->file, k->line, k->name,
 			       *why ? why : strerror(-ret));
 	}
 	if (!ops->config_complete)

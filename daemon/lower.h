@@ -11,9 +11,10 @@
 #include "block.h"
 #include "plugin.h"
 
-/* As struct config_key, wherever it comes from. */
+/* As struct config_key, wherever it comes from; @name is what the file says. */
 struct layer_key {
 	const char *key;
+	const char *name;
 	const char *value;
 	const char *file;
 	unsigned int line;

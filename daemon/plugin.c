@@ -49,7 +49,7 @@ static int open_copy(struct plugin *p, const char *name, struct err *err)
 	return 0;
 }
 
-static int open_object(struct plugin *p, const char *name, struct err *err)
+static int open_object(struct plugin *p, const char *name, bool copy, struct err *err)
 {
 	if (access(p->path, F_OK))
 		return err_set(err, -ENOENT,
@@ -59,8 +59,10 @@ static int open_object(struct plugin *p, const char *name, struct err *err)
 	if (p->dl) {
 		dlclose(p->dl);
 		p->dl = NULL;
-		return open_copy(p, name, err);
+		copy = true;
 	}
+	if (copy)
+		return open_copy(p, name, err);
 	p->dl = dlopen(p->path, RTLD_NOW | RTLD_LOCAL);
 	if (!p->dl)
 		return err_set(err, -ENOEXEC, "plugin %s: cannot be loaded: %s", name, dlerror());
@@ -142,7 +144,7 @@ static int check_ops(const struct portald_plugin *ops, const char *name, struct 
 	return 0;
 }
 
-int plugin_load(struct plugin *p, const char *dir, const char *name,
+static int load(struct plugin *p, const char *dir, const char *name, bool copy,
 		const struct portald_api *api, struct err *err)
 {
 	const char *why;
@@ -154,7 +156,7 @@ int plugin_load(struct plugin *p, const char *dir, const char *name,
 		p->path = NULL;
 		return err_set(err, -ENOMEM, "out of memory");
 	}
-	ret = open_object(p, name, err);
+	ret = open_object(p, name, copy, err);
 	if (!ret)
 		ret = copy_ops(p, name, err);
 	if (!ret)
@@ -175,6 +177,18 @@ int plugin_load(struct plugin *p, const char *dir, const char *name,
 		plugin_unload(p);
 	}
 	return ret;
+}
+
+int plugin_load(struct plugin *p, const char *dir, const char *name,
+		const struct portald_api *api, struct err *err)
+{
+	return load(p, dir, name, false, api, err);
+}
+
+int plugin_load_copy(struct plugin *p, const char *dir, const char *name,
+		     const struct portald_api *api, struct err *err)
+{
+	return load(p, dir, name, true, api, err);
 }
 
 void plugin_unload(struct plugin *p)

@@ -27,6 +27,12 @@ struct plugin {
 /* Loads @dir/@name.so and calls its load(). */
 int plugin_load(struct plugin *plugin, const char *dir, const char *name,
 		const struct portald_api *api, struct err *err);
+/*
+ * The same in a copy of its own: what is static in it is not shared with the
+ * plugin of the same name that this process has loaded already.
+ */
+int plugin_load_copy(struct plugin *plugin, const char *dir, const char *name,
+		     const struct portald_api *api, struct err *err);
 void plugin_unload(struct plugin *plugin);
 bool plugin_is_block(const struct plugin *plugin);
 /* key=value lines, for scripts */

@@ -77,6 +77,10 @@ static void get_desc(struct json_object *obj, struct chan_describe *d)
 	d->fns = json_u64(obj, "fns");
 	d->services = json_u64(obj, "services");
 	d->state_len = json_u64(obj, "state_len");
+	d->fixed = json_u64(obj, "fixed");
+	d->bus = json_u64(obj, "bus");
+	d->gpa = json_u64(obj, "gpa");
+	d->gsi = json_u64(obj, "gsi");
 	d->nr_ranges = list ? json_object_array_length(list) : 0;
 	if (d->nr_ranges > CHAN_MAX_RANGES)
 		d->nr_ranges = CHAN_MAX_RANGES;
@@ -157,6 +161,7 @@ static int restore_slot(struct vm *vm, unsigned int slot, struct json_object *ob
 		return -ENOMEM;
 	inst->vm = vm;
 	inst->slot = slot;
+	inst->kept = true;
 	inst->chan = -1;
 	inst->page_fd = take(vm, slot, "page");
 	inst->irq_fd = take(vm, slot, "irq");
@@ -171,6 +176,7 @@ static int restore_slot(struct vm *vm, unsigned int slot, struct json_object *ob
 	inst->setup = strdup(setup);
 	if (!inst->setup)
 		return -ENOMEM;
+	inst->admin.op = json_u64(obj, "removing") ? ADMIN_REMOVE : ADMIN_NONE;
 	inst->block = json_u64(obj, "block");
 	inst->restart = json_u64(obj, "restart");
 	inst->timeout = json_u64(obj, "timeout");
@@ -189,7 +195,8 @@ static int restore_slot(struct vm *vm, unsigned int slot, struct json_object *ob
 static bool region_is_known(const struct vm *vm, uint32_t id)
 {
 	for (unsigned int i = 0; i < vm->nr_slots; i++)
-		if (vm->slots[i]->bus.region && portal_region_id(vm->slots[i]->bus.region) == id)
+		if (vm->slots[i] && vm->slots[i]->bus.region &&
+		    portal_region_id(vm->slots[i]->bus.region) == id)
 			return true;
 	return false;
 }
@@ -201,7 +208,7 @@ static void delete_unknown_regions(struct vm *vm)
 	unsigned int known = 0;
 
 	for (unsigned int i = 0; i < vm->nr_slots; i++)
-		known += vm->slots[i]->bus.region != NULL;
+		known += vm->slots[i] && vm->slots[i]->bus.region;
 	if (portal_vm_get_info(vm->pvm, &info) || info.out_regions <= known)
 		return;
 	for (uint32_t id = 1; id <= MAX_REGIONS; id++) {
@@ -235,8 +242,14 @@ static int restore_slots(struct vm *vm, struct json_object *slots)
 
 	if (nr > PORTAL_BUS_SLOTS)
 		return -EBADMSG;
-	for (size_t i = 0; !ret && i < nr; i++)
-		ret = restore_slot(vm, i, json_object_array_get_idx(slots, i));
+	for (size_t i = 0; !ret && i < nr; i++) {
+		struct json_object *slot = json_object_array_get_idx(slots, i);
+
+		if (slot)
+			ret = restore_slot(vm, i, slot);
+		else
+			vm->nr_slots++;	/* empty: one that was removed, or being added */
+	}
 	return ret;
 }
 
@@ -342,7 +355,7 @@ static int restore_vm(struct supervisor *sv, unsigned int id, struct json_object
 	log_notice("%s: goes on (pid %d, uid %u, %u instance%s) as an earlier portald left it",
 		   vm->name, vm->pid, vm->uid, vm->nr_slots, vm->nr_slots == 1 ? "" : "s");
 	for (unsigned int i = 0; i < vm->nr_slots; i++)
-		if (vm->slots[i]->state == INST_WAITING)
+		if (vm->slots[i] && vm->slots[i]->state == INST_WAITING)
 			instance_start(vm->slots[i]);
 	/* it may have been busy with one of them when it was killed */
 	bus_signal(vm);

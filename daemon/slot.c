@@ -63,7 +63,7 @@ void bus_offer(struct instance *inst)
 static int map_slot(struct instance *inst, uint64_t gpa, uint32_t gsi)
 {
 	struct portal_region_opts opts = {
-		.sz = sizeof(opts), .bus = PORTAL_BUS_MMIO, .cookie = inst->slot,
+		.sz = sizeof(opts), .bus = inst->desc.bus, .cookie = inst->slot,
 	};
 	struct bus_slot *s = &inst->bus;
 	int err = 0;
@@ -142,6 +142,22 @@ void slot_enable(struct instance *inst, uint64_t req, uint64_t gpa, uint32_t gsi
 	instance_enable(inst, inst->bus.op_seq);
 }
 
+/* To where the configuration says: nobody waits for it, so errors are returned. */
+int slot_place(struct instance *inst)
+{
+	int err;
+
+	op_begin(inst, BUS_OP_ENABLE, 0);
+	err = map_slot(inst, inst->desc.gpa, inst->desc.gsi);
+	if (err < 0) {
+		inst->bus.op = BUS_OP_NONE;
+		snapshot_write(inst->vm);
+		return err;
+	}
+	instance_enable(inst, inst->bus.op_seq);
+	return 0;
+}
+
 static void disable_done(struct instance *inst)
 {
 	struct bus_slot *s = &inst->bus;
@@ -157,6 +173,7 @@ static void disable_done(struct instance *inst)
 		slot_enable(inst, wait, s->wait_gpa, s->wait_gsi);
 	if (s->leaving) {
 		bus_changed(inst->vm);
+		admin_released(inst);
 		vm_slot_released(inst->vm);
 	}
 }
@@ -178,8 +195,12 @@ static void enable_done(struct instance *inst, int err)
 	if (err < 0) {
 		unmap_slot(inst);
 		op_end(inst, req, err);
-		if (s->leaving)
+		if (s->leaving) {
+			admin_released(inst);
 			vm_slot_released(inst->vm);
+		} else if (inst->desc.fixed) {
+			instance_kill(inst, "it cannot serve its registers");
+		}
 		return;
 	}
 	s->enabled = true;
@@ -188,6 +209,10 @@ static void enable_done(struct instance *inst, int err)
 		slot_disable(inst, 0);
 	else
 		op_end(inst, req, 0);
+	if (inst->desc.fixed) {
+		vm_instance_ready(inst->vm);
+		admin_offered(inst);
+	}
 }
 
 void bus_ack(struct instance *inst, uint32_t seq, int err)
@@ -211,6 +236,10 @@ void bus_worker_ready(struct instance *inst)
 		enable_done(inst, 0);
 	else if (inst->start_enabled)
 		s->served = true;
+	/* portald was killed in the middle of placing it */
+	if (inst->desc.fixed && !s->mapped && !s->leaving && s->op == BUS_OP_NONE &&
+	    slot_place(inst) < 0)
+		instance_kill(inst, "its registers cannot be put to their address");
 	snapshot_write(inst->vm);
 	/* what was queued while there was no worker, or died with the last one */
 	if (instance_pending(inst))
@@ -244,6 +273,30 @@ void bus_leave_slot(struct instance *inst)
 		return;
 	inst->bus.leaving = true;
 	bus_changed(inst->vm);
+	if (!inst->desc.fixed)
+		return;
+	/* the guest does not know the bus, so it can't be asked */
+	if (inst->bus.op == BUS_OP_ENABLE)
+		inst->bus.op_undo = true;
+	else if (inst->bus.op == BUS_OP_NONE && inst->bus.mapped)
+		slot_disable(inst, 0);
+}
+
+void bus_take_slot(struct instance *inst)
+{
+	struct bus_slot *s = &inst->bus;
+
+	/* calls of the guest that wait for it: there is no worker to end them */
+	bus_answer(inst->vm, s->op_req, -ENODEV, 0);
+	bus_answer(inst->vm, s->wait_req, -ENODEV, 0);
+	s->op = BUS_OP_DISABLE;
+	s->op_req = s->wait_req = 0;
+	s->leaving = true;
+	snapshot_write(inst->vm);
+	unmap_slot(inst);
+	s->op = BUS_OP_NONE;
+	bus_changed(inst->vm);
+	vm_flush(inst->vm);
 }
 
 /* It was leaving, but is served again. */
@@ -283,7 +336,7 @@ void bus_hello(struct vm *vm)
 		struct instance *inst = vm->slots[i];
 		struct bus_slot *s;
 
-		if (!inst)
+		if (!inst || inst->desc.fixed)
 			continue;
 		s = &inst->bus;
 		s->wait_req = 0;

@@ -81,6 +81,10 @@ static struct json_object *desc_json(const struct chan_describe *d)
 	json_put_u64(obj, "fns", d->fns);
 	json_put_u64(obj, "services", d->services);
 	json_put_u64(obj, "state_len", d->state_len);
+	json_put_u64(obj, "fixed", d->fixed);
+	json_put_u64(obj, "bus", d->bus);
+	json_put_u64(obj, "gpa", d->gpa);
+	json_put_u64(obj, "gsi", d->gsi);
 	for (uint32_t i = 0; i < d->nr_ranges; i++) {
 		const struct portal_region_range *r = &d->ranges[i];
 		struct json_object *range = json_object_new_object();
@@ -126,7 +130,9 @@ static struct json_object *instance_json(const struct instance *inst)
 
 	json_put_str(obj, "name", inst->name);
 	json_put_str(obj, "plugin", inst->plugin);
-	json_put_str(obj, "setup", inst->setup);
+	/* until the new medium is known to be good, the old one goes on */
+	json_put_str(obj, "setup", inst->admin.old_setup ? : inst->setup);
+	json_put_u64(obj, "removing", inst->admin.op == ADMIN_REMOVE);
 	json_put_u64(obj, "block", inst->block);
 	json_put_u64(obj, "restart", inst->restart);
 	json_put_u64(obj, "timeout", inst->timeout);
@@ -168,7 +174,8 @@ static struct json_object *vm_json(const struct vm *vm)
 	}
 	json_object_object_add(obj, "done", done);
 	for (unsigned int i = 0; i < vm->nr_slots; i++)
-		json_object_array_add(slots, instance_json(vm->slots[i]));
+		json_object_array_add(slots, vm->slots[i] && vm->slots[i]->kept ?
+				      instance_json(vm->slots[i]) : NULL);
 	json_object_object_add(obj, "slots", slots);
 	return obj;
 }
@@ -253,7 +260,8 @@ static int add_all(struct vm *vm)
 	if (!ret)
 		ret = add(vm, "bus", vm->bus_fd);
 	for (unsigned int i = 0; !ret && i < vm->nr_slots; i++)
-		ret = add_slot(vm->slots[i]);
+		if (vm->slots[i])
+			ret = add_slot(vm->slots[i]);
 	if (!ret)
 		ret = add(vm, "text", vm->text_fd);
 	return ret;
@@ -269,6 +277,10 @@ void snapshot_keep(struct vm *vm)
 		vm->text_fd = memfd_create("portal-snapshot", MFD_CLOEXEC);
 		ret = vm->text_fd < 0 ? -errno : 0;
 	}
+	/* nobody finds the text before it is kept too, which is last */
+	for (unsigned int i = 0; i < vm->nr_slots; i++)
+		if (vm->slots[i])
+			vm->slots[i]->kept = true;
 	snapshot_write(vm);
 	if (!ret)
 		ret = add_all(vm);
@@ -282,21 +294,56 @@ void snapshot_keep(struct vm *vm)
 	supervisor_watch_keeper(vm->sv);
 }
 
-void snapshot_forget(struct vm *vm)
+static void remove_slot(const struct vm *vm, unsigned int slot)
 {
 	static const char *const parts[] = { "page", "irq", "state" };
+	char name[KEEP_NAME_MAX + 1];
+
+	for (unsigned int p = 0; p < 3; p++) {
+		snprintf(name, sizeof(name), "v%u.%u.%s", vm->id, slot, parts[p]);
+		keep_remove(vm->sv->keep, name);
+	}
+}
+
+void snapshot_keep_slot(struct instance *inst)
+{
+	struct vm *vm = inst->vm;
+	int ret;
+
+	if (vm->text_fd < 0)
+		return;
+	ret = add_slot(inst);
+	if (ret) {
+		log_warn("%s/%s: nobody keeps it if portald is killed: %s", vm->name, inst->name,
+			 strerror(-ret));
+		remove_slot(vm, inst->slot);
+		return;
+	}
+	keep_sync(vm->sv->keep);
+	inst->kept = true;
+	snapshot_write(vm);
+}
+
+void snapshot_forget_slot(struct instance *inst)
+{
+	if (!inst->kept || inst->vm->text_fd < 0)
+		return;
+	inst->kept = false;
+	snapshot_write(inst->vm);
+	remove_slot(inst->vm, inst->slot);
+	keep_sync(inst->vm->sv->keep);
+}
+
+void snapshot_forget(struct vm *vm)
+{
 	char name[KEEP_NAME_MAX + 1];
 
 	if (vm->text_fd < 0)
 		return;
 	snprintf(name, sizeof(name), "v%u.text", vm->id);
 	keep_remove(vm->sv->keep, name);
-	for (unsigned int i = 0; i < vm->nr_slots; i++) {
-		for (unsigned int p = 0; p < 3; p++) {
-			snprintf(name, sizeof(name), "v%u.%u.%s", vm->id, i, parts[p]);
-			keep_remove(vm->sv->keep, name);
-		}
-	}
+	for (unsigned int i = 0; i < vm->nr_slots; i++)
+		remove_slot(vm, i);
 	snprintf(name, sizeof(name), "v%u.bus", vm->id);
 	keep_remove(vm->sv->keep, name);
 	snprintf(name, sizeof(name), "v%u.vm", vm->id);

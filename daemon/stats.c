@@ -141,7 +141,8 @@ static struct json_object *vm_json(struct vm *vm, bool full)
 		add_kernel(obj, vm);
 	}
 	for (unsigned int i = 0; i < vm->nr_slots; i++)
-		json_object_array_add(list, full ? instance_full(vm->slots[i]) :
+		if (vm->slots[i])
+			json_object_array_add(list, full ? instance_full(vm->slots[i]) :
 						   instance_brief(vm->slots[i]));
 	json_object_object_add(obj, "instances", list);
 	return obj;
@@ -204,7 +205,7 @@ void stats_collect(struct supervisor *sv, struct vm *only, uint64_t conn)
 		if (only && vm != only)
 			continue;
 		for (unsigned int i = 0; i < vm->nr_slots; i++)
-			if (!instance_stat(vm->slots[i], c->seq))
+			if (vm->slots[i] && !instance_stat(vm->slots[i], c->seq))
 				c->missing++;
 	}
 	/* not from here: the connection is still inside its command */

@@ -256,6 +256,13 @@ static unsigned int inflight(void *fe)
 	return block_inflight(dev->blk);
 }
 
+static struct block *block_of(void *fe, uint32_t sid)
+{
+	struct virtio_blk *dev = fe;
+
+	return sid ? NULL : dev->blk;
+}
+
 /* Requests since the queue was started. */
 static const char *const queue_keys[VIRTIO_MMIO_QUEUES_MAX] = {
 	"queue0", "queue1", "queue2", "queue3",
@@ -309,6 +316,7 @@ const struct frontend_ops virtio_blk_frontend = {
 	.end_round = end_round,
 	.disable = disable,
 	.inflight = inflight,
+	.block = block_of,
 	.stat = report,
 	.destroy = destroy,
 };

@@ -308,11 +308,19 @@ void vm_stop(struct vm *vm)
 	vm_instance_stopped(vm);
 }
 
+static bool all_placed(const struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->nr_slots; i++)
+		if (vm->slots[i] && vm->slots[i]->desc.fixed && !vm->slots[i]->bus.enabled)
+			return false;
+	return true;
+}
+
 void vm_instance_ready(struct vm *vm)
 {
 	struct json_object *obj;
 
-	if (vm->state != VM_ATTACHING || !all_in(vm, INST_RUNNING))
+	if (vm->state != VM_ATTACHING || !all_in(vm, INST_RUNNING) || !all_placed(vm))
 		return;
 	vm->state = VM_RUNNING;
 	snapshot_keep(vm);

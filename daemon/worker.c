@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "errmap.h"
 #include "worker.h"
 
 static void chan_ready(struct portal_uring_op *op, int res)
@@ -103,6 +104,20 @@ int worker_wait(struct frontend_env *env)
 	return submit_and_wait((void *)((char *)env - offsetof(struct portal_instance, env)));
 }
 
+void worker_reply(struct frontend_env *env, uint64_t id, int err, uint64_t value)
+{
+	struct portal_instance *pi =
+		(void *)((char *)env - offsetof(struct portal_instance, env));
+
+	if (!pi->queue)
+		return;
+	if (err < 0)
+		portal_reply_error(pi->queue, id, guest_errno(err));
+	else
+		portal_reply_value(pi->queue, id, value);
+	pi->replied = true;
+}
+
 /* ---- messages of the supervisor ------------------------------------------- */
 
 static int send_msg(uint32_t type, uint32_t seq, int err, const char *text)
@@ -185,6 +200,14 @@ static int on_stat(struct portal_instance *pi, uint32_t seq)
 	return ret;
 }
 
+static int on_admin(struct portal_instance *pi, uint32_t seq, const char *text)
+{
+	struct err err = { "" };
+	int ret = worker_admin(pi, text, &err);
+
+	return send_msg(CHAN_DONE, seq, ret, err.msg);
+}
+
 static int handle_msg(struct portal_instance *pi, const struct chan_msg *msg, const char *text,
 		      int *fds, unsigned int nr_fds)
 {
@@ -201,6 +224,8 @@ static int handle_msg(struct portal_instance *pi, const struct chan_msg *msg, co
 		return send_msg(CHAN_ACK, msg->seq, 0, NULL);
 	case CHAN_STAT:
 		return on_stat(pi, msg->seq);
+	case CHAN_ADMIN:
+		return on_admin(pi, msg->seq, text);
 	case CHAN_PING:
 		return send_msg(CHAN_PONG, msg->seq, 0, NULL);
 	case CHAN_STOP:
@@ -313,8 +338,8 @@ static int loop(struct portal_instance *pi)
 			ret = submit_and_wait(pi);
 		if (ret >= 0 && pi->have_queue_cqe)
 			ret = on_queue_cqe(pi);
-		if (ret >= 0 && pi->retry) {
-			pi->retry = false;
+		if (ret >= 0 && (pi->retry || pi->replied)) {
+			pi->retry = pi->replied = false;
 			ret = arm_queue(pi);
 		}
 		if (ret >= 0 && pi->chan_ready)

@@ -5,6 +5,7 @@
 #ifndef PORTALD_WORKER_H
 #define PORTALD_WORKER_H
 
+#include <json-c/json.h>
 #include <liburing.h>
 #include <kvmportal/portal.h>
 
@@ -22,15 +23,22 @@
  * @handle: of its open()
  * @lower: what is below it, if it is a filter
  * @backend: block plugins: what the front end works on
+ * @main: of a further storage: the instance that has it; else NULL
+ * @more: further storages: only plugin, handle and backend are used of each
+ * @nr_more: length of @more
  * @ops: of the front end, NULL for a service
  * @fe: the front end, between START and the end
  * @env: what the front end sees
  * @desc: slot type, functions and register ranges
  * @page: shared with the supervisor
+ * @limits: as block_limits_parse() takes them, NULL none
+ * @swapped: by SETUP: the medium takes the place of another one
  * @bus_fd: eventfd: an interrupt is queued for the guest
  * @irq_fd: eventfd of the device's own interrupt
  * @vm: guest memory only
  * @queue: NULL before START
+ * @epoch: of @queue, as its owner: requests of others are an earlier worker's
+ * @replied: the front end answered a call, which is to be sent
  * @region: while the guest has enabled the device
  * @enabled: it has; a service without registers has no @region
  * @ring: requests, the plugin's I/O and the channel's poll
@@ -48,15 +56,22 @@ struct portal_instance {
 	void *handle;
 	struct portal_lower *lower;
 	struct backend *backend;
+	struct portal_instance *main;
+	struct portal_instance *more[FRONTEND_STORAGES - 1];
+	unsigned int nr_more;
 	const struct frontend_ops *ops;
 	void *fe;
 	struct frontend_env env;
 	struct chan_describe desc;
 	struct chan_page *page;
+	char *limits;
+	bool swapped;
 	int bus_fd;
 	int irq_fd;
 	struct portal_vm *vm;
 	struct portal_queue *queue;
+	uint32_t epoch;
+	bool replied;
 	int queue_fd;
 	struct portal_region *region;
 	bool enabled;
@@ -82,8 +97,20 @@ int worker_enable(struct portal_instance *pi, const struct chan_enable *en, stru
 void worker_disable(struct portal_instance *pi);
 void worker_teardown(struct portal_instance *pi);
 
-/* worker.c: struct frontend_env's wait() */
+/* worker_plugin.c: plugins and front end, from the instance's section */
+int worker_open_plugin(struct portal_instance *pi, struct json_object *setup, struct err *err);
+void worker_close_plugin(struct portal_instance *pi);
+
+/* worker_admin.c: limits of SETUP, then what portalctl wants of a running disk */
+int worker_set_limits(struct portal_instance *pi, struct err *err);
+/* @err: on success, what there is to say */
+int worker_admin(struct portal_instance *pi, const char *text, struct err *err);
+/* May its medium take the place of the one that an earlier worker had? */
+int worker_check_swap(struct portal_instance *pi, struct err *err);
+
+/* worker.c: struct frontend_env's wait() and reply() */
 int worker_wait(struct frontend_env *env);
+void worker_reply(struct frontend_env *env, uint64_t id, int err, uint64_t value);
 
 /* dispatch.c */
 void dispatch(struct portal_instance *pi, const struct portal_request *req);

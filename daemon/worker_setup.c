@@ -32,74 +32,18 @@ static int get_int(struct json_object *obj, const char *key)
 	return json_object_object_get_ex(obj, key, &val) ? json_object_get_int(val) : 0;
 }
 
-static int wait_worker(void *arg)
-{
-	struct portal_instance *pi = arg;
-
-	return worker_wait(&pi->env);
-}
-
-/* Configures and opens it, and what is below it. */
-static int open_layers(struct portal_instance *pi, struct json_object *setup,
-		       struct json_object *list, struct err *err)
-{
-	size_t nr = json_object_array_length(list);
-	struct layer_key *keys = calloc(nr + 1, sizeof(*keys));
-	struct layer_env env = {
-		.dir = get_str(setup, "plugin_dir"), .api = &plugin_api, .pi = pi,
-		.opts = { .uring = &pi->ring, .wait = wait_worker, .arg = pi },
-		.keys = keys, .nr_keys = (unsigned int)nr,
-	};
-	int ret;
-
-	if (!keys)
-		return err_set(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < nr; i++) {
-		struct json_object *k = json_object_array_get_idx(list, i);
-
-		keys[i] = (struct layer_key) {
-			.key = get_str(k, "key"), .value = get_str(k, "value"),
-			.file = get_str(k, "file"), .line = (unsigned int)get_int(k, "line"),
-		};
-	}
-	ret = layer_open(&env, &pi->plugin, 0, &pi->lower, &pi->handle, err);
-	free(keys);
-	return ret;
-}
-
-static int open_plugin(struct portal_instance *pi, struct json_object *setup, struct err *err)
-{
-	const char *name = get_str(setup, "plugin"), *why;
-	struct json_object *keys;
-	int ret;
-
-	ret = plugin_load(&pi->plugin, get_str(setup, "plugin_dir"), name, &plugin_api, err);
-	if (ret)
-		return ret;
-	if (pi->ops && !plugin_is_block(&pi->plugin))
-		return err_set(err, -EINVAL,
-			       "plugin %s is no block backend; remove 'frontend' or use another plugin",
-			       name);
-	if (!json_object_object_get_ex(setup, "keys", &keys))
-		return err_set(err, -EBADMSG, "no keys");
-	ret = open_layers(pi, setup, keys, err);
-	if (ret || !pi->ops)
-		return ret;
-	ret = backend_create(&pi->plugin.ops, pi->handle, &pi->backend);
-	why = api_take_error();
-	if (ret)
-		return err_set(err, ret, "%s", *why ? why : strerror(-ret));
-	return 0;
-}
-
 static int describe(struct portal_instance *pi, struct err *err)
 {
 	const struct portald_plugin *ops = &pi->plugin.ops;
 	struct chan_describe *d = &pi->desc;
 	const char *why;
 
-	d->fns = ops->fns;
-	d->services = ops->fns || ops->interrupt;
+	d->fns = pi->ops && pi->ops->fns ? pi->ops->fns : ops->fns;
+	d->services = d->fns || ops->interrupt;
+	d->fixed = pi->env.place.fixed;
+	d->bus = pi->env.place.bus;
+	d->gpa = pi->env.place.gpa;
+	d->gsi = pi->env.place.gsi;
 	if (pi->ops) {
 		d->slot_type = pi->ops->slot_type;
 		d->region_len = pi->ops->region_len;
@@ -163,17 +107,22 @@ int worker_setup(struct portal_instance *pi, const char *json, const int *fds,
 	if (frontend) {
 		pi->ops = frontend_find(frontend);
 		if (!pi->ops) {
-			ret = err_set(err, -ENOENT, "unknown frontend '%s'; known is virtio-blk",
+			ret = err_set(err, -ENOENT, "unknown frontend '%s'; known are virtio-blk, bio, blk",
 				      frontend);
 			goto out;
 		}
+		if (get_str(setup, "limits"))
+			pi->limits = strdup(get_str(setup, "limits"));
+		pi->swapped = get_int(setup, "swapped");
 		pi->env.serial = strdup(get_str(setup, "serial") ? : pi->name);
 		pi->env.queues = (uint32_t)get_int(setup, "queues");
 	}
 	sandbox = get_int(setup, "sandbox");
 	ret = sandbox_ring(&pi->ring, RING_ENTRIES, sandbox, err);
 	if (!ret)
-		ret = open_plugin(pi, setup, err);
+		ret = worker_open_plugin(pi, setup, err);
+	if (!ret)
+		ret = worker_check_swap(pi, err);
 	if (!ret)
 		ret = describe(pi, err);
 	if (!ret)
@@ -209,7 +158,10 @@ static int create_frontend(struct portal_instance *pi, int state_fd, struct err 
 	pi->env.irqfd = -1;
 	pi->env.uring = &pi->ring;
 	pi->env.backend = pi->backend;
+	pi->env.storages[0].backend = pi->backend;
+	pi->env.nr_storages = 1 + pi->nr_more;
 	pi->env.wait = worker_wait;
+	pi->env.reply = worker_reply;
 	ret = pi->ops->create(&pi->env, &pi->fe);
 	if (ret < 0) {
 		const char *why = api_take_error();
@@ -217,7 +169,7 @@ static int create_frontend(struct portal_instance *pi, int state_fd, struct err 
 		return err_set(err, ret, "front end %s: %s", pi->ops->name,
 			       *why ? why : strerror(-ret));
 	}
-	return 0;
+	return worker_set_limits(pi, err);
 }
 
 /*
@@ -230,6 +182,7 @@ int worker_start(struct portal_instance *pi, const struct chan_enable *en, const
 	struct portal_queue_opts opts = {
 		.sz = sizeof(opts), .transport = PORTAL_TRANSPORT_URING, .uring = &pi->ring,
 	};
+	struct portal_queue_info info = { .size = sizeof(info) };
 	int ret = 0;
 
 	if (nr_fds != START_NR_FDS || pi->queue || !pi->handle)
@@ -245,6 +198,10 @@ int worker_start(struct portal_instance *pi, const struct chan_enable *en, const
 	ret = portal_queue_from_fd(fds[START_FD_QUEUE], &opts, &pi->queue);
 	if (ret)
 		return err_set(err, ret, "cannot use the queue's fd: %s", strerror(-ret));
+	ret = portal_queue_get_info(pi->queue, &info);
+	if (ret)
+		return err_set(err, ret, "cannot ask the queue: %s", strerror(-ret));
+	pi->epoch = info.out_epoch;
 	return 0;
 }
 
@@ -310,14 +267,7 @@ void worker_teardown(struct portal_instance *pi)
 	if (pi->queue)
 		portal_queue_close(pi->queue);
 	pi->queue = NULL;
-	backend_destroy(pi->backend);
-	pi->backend = NULL;
-	if (pi->handle && pi->plugin.ops.close)
-		pi->plugin.ops.close(pi->handle);
-	pi->handle = NULL;
-	lower_close(pi->lower);
-	pi->lower = NULL;
-	plugin_unload(&pi->plugin);
+	worker_close_plugin(pi);
 	if (pi->env.mem)
 		portal_mem_unmap(pi->env.mem);
 	if (pi->vm)

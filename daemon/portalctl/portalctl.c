@@ -37,6 +37,16 @@ static const struct cmd {
 	"  -t, --timeout SECONDS  that the guest has to let go of them; default 10\n"
 	"  -f, --force            do not ask it\n"
 	"Example: portalctl detach web1\n" },
+	{ "disk", cmd_disk, "VERB VM DISK ...", "add, remove and change disks of an attached VM",
+	"  add VM DISK [KEY=VALUE]...   keys as in portald.conf; default: plugin=file\n"
+	"                               frontend=virtio-blk; none: [instance DISK]\n"
+	"  remove VM DISK [-t SECONDS] [-f]  when the guest lets go; -f: without asking\n"
+	"  resize VM DISK [--size SIZE] [--sid N]  without SIZE: look at the medium again\n"
+	"  swap VM DISK KEY=VALUE...    another medium under the same disk\n"
+	"  set-limit VM DISK LIMIT...   iops, iops-read, iops-write, bps, bps-read,\n"
+	"                               bps-write, each also with -burst; depth; or off\n"
+	"Example: portalctl disk add web1 scratch path=/var/lib/portald/scratch.img\n"
+	"         portalctl disk set-limit web1 scratch iops=500 bps=20M\n" },
 	{ "interrupt", cmd_interrupt, "VM INSTANCE", "queue an interrupt for an instance",
 	"The guest's driver is woken and runs the plugin's interrupt handler.\n"
 	"Example: portalctl interrupt web1 hello\n" },

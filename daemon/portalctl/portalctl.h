@@ -53,6 +53,7 @@ const char *num(long long val);
 /* Commands: argv[0] is the command's name. */
 int cmd_attach(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
+int cmd_disk(int argc, char **argv);
 int cmd_interrupt(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_restart(int argc, char **argv);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* control_test.c - JSON lines in and out of a real socket */
-/* LINK: control.o command.o watch.o log.o -lsystemd -ljson-c */
+/* LINK: control.o command.o command_disk.o config.o watch.o log.o -lsystemd -ljson-c -linih */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,6 +71,68 @@ int instance_restart(struct instance *i, uint64_t conn, struct err *err)
 	(void)i;
 	seen.conn = conn;
 	return seen.ret ? err_set(err, seen.ret, "not \"now\"") : 0;
+}
+
+static struct {
+	char what[400];
+	uint64_t timeout, size, conn;
+	uint32_t sid;
+	int ret;
+} disk;
+
+static void note(const struct config_instance *ci)
+{
+	sprintf(disk.what, "%s %s %s %s:", ci->name, ci->plugin, ci->frontend ? : "-",
+		ci->limits ? : "-");
+	for (unsigned int k = 0; k < ci->nr_keys; k++)
+		sprintf(disk.what + strlen(disk.what), " %s=%s", ci->keys[k].key,
+			ci->keys[k].value);
+}
+
+int admin_add(struct vm *v, const struct config_instance *ci, uint64_t conn, struct err *err)
+{
+	assert_ptr_equal(v, &vm);
+	note(ci);
+	disk.conn = conn;
+	return disk.ret ? err_set(err, disk.ret, "no \"room\"") : 0;
+}
+
+int admin_remove(struct instance *i, uint64_t timeout_ms, uint64_t conn, struct err *err)
+{
+	(void)err;
+	assert_ptr_equal(i, &inst);
+	disk.timeout = timeout_ms;
+	disk.conn = conn;
+	return 0;
+}
+
+int admin_resize(struct instance *i, uint32_t sid, uint64_t size, uint64_t conn, struct err *err)
+{
+	(void)err;
+	assert_ptr_equal(i, &inst);
+	disk.sid = sid;
+	disk.size = size;
+	disk.conn = conn;
+	return 0;
+}
+
+int admin_limit(struct instance *i, const char *limits, uint64_t conn, struct err *err)
+{
+	(void)err;
+	assert_ptr_equal(i, &inst);
+	strcpy(disk.what, limits);
+	disk.conn = conn;
+	return 0;
+}
+
+int admin_swap(struct instance *i, const struct config_instance *ci, uint64_t conn,
+	       struct err *err)
+{
+	(void)err;
+	assert_ptr_equal(i, &inst);
+	note(ci);
+	disk.conn = conn;
+	return 0;
 }
 
 int instance_interrupt(struct instance *i)
@@ -310,6 +372,103 @@ static void attach_errors_come_back(void **state)
 	expect("{\"cmd\":\"attach\",\"pid\":7}\n", "\"error\":\"no VM \\\"there\\\"\"");
 }
 
+/* ---- disks ----------------------------------------------------------------- */
+
+/* As root, whoever runs the test. */
+static const char *ask_as(uid_t uid, const char *line)
+{
+	static char text[600];
+	struct json_object *reply;
+
+	vm.uid = uid;
+	vm.slots[0] = &inst;
+	memset(&disk, 0, sizeof(disk));
+	reply = control_command(&sv, line, uid, 77);
+	snprintf(text, sizeof(text), "%s", reply ? json_object_to_json_string(reply) : "later");
+	json_object_put(reply);
+	vm.uid = getuid();
+	return text;
+}
+
+static void says(uid_t uid, const char *line, const char *part)
+{
+	const char *reply = ask_as(uid, line);
+
+	if (!strstr(reply, part))
+		fail_msg("%s -> %s, not %s", line, reply, part);
+}
+
+#define DISK(verb, more) "{\"cmd\":\"disk_" verb "\",\"vm\":\"alpha\",\"instance\":\"hello\"" more "}"
+
+static void disks_are_added_by_keys_or_by_name(void **state)
+{
+	struct config_instance known = { .name = "known", .plugin = "null", .frontend = "bio" };
+	struct config cfg = { .instances = &known, .nr_instances = 1 };
+
+	(void)state;
+	sv.cfg = &cfg;
+	says(0, DISK("add", ",\"keys\":{\"path\":\"/a b\",\"serial\":\"S1\"}"), "later");
+	assert_string_equal(disk.what, "hello file virtio-blk -: path=/a b");
+	assert_int_equal(disk.conn, 77);
+	says(0, DISK("add", ",\"keys\":{\"plugin\":\"null\",\"size\":\"1M\",\"frontend\":\"blk\",\"limits\":\"iops=1\"}"),
+	     "later");
+	assert_string_equal(disk.what, "hello null blk iops=1: size=1M");
+	says(0, "{\"cmd\":\"disk_add\",\"vm\":\"alpha\",\"instance\":\"known\"}", "later");
+	assert_string_equal(disk.what, "known null bio -:");
+	says(0, "{\"cmd\":\"disk_add\",\"vm\":\"alpha\",\"instance\":\"known\",\"keys\":{\"a\":\"b\"}}",
+	     "there is an [instance known]");
+	says(0, DISK("add", ""), "no [instance hello]");
+	says(0, DISK("add", ",\"keys\":{\"path\":7}"), "key 'path' is not a string");
+	says(0, DISK("add", ",\"keys\":[1]"), "'keys' is not an object");
+	says(0, DISK("add", ",\"keys\":{\"restart\":\"perhaps\"}"), "restart 'perhaps'");
+	says(0, "{\"cmd\":\"disk_add\",\"vm\":\"alpha\",\"instance\":\"A B\",\"keys\":{\"a\":\"b\"}}",
+	     "instance name 'A B'");
+	says(0, "{\"cmd\":\"disk_add\",\"vm\":\"alpha\"}", "which disk?");
+	assert_int_equal(disk.conn, 0);
+}
+
+static void disks_are_changed(void **state)
+{
+	(void)state;
+	strcpy(inst.plugin, "file");
+	says(0, DISK("remove", ""), "later");
+	assert_int_equal(disk.timeout, 10000);
+	says(0, DISK("remove", ",\"timeout_ms\":0"), "later");
+	assert_int_equal(disk.timeout, 1);
+	says(0, DISK("remove", ",\"force\":true"), "later");
+	assert_int_equal(disk.timeout, 0);
+	says(0, DISK("remove", ",\"timeout_ms\":-1"), "timeout is not");
+	says(0, DISK("resize", ",\"size\":1048576,\"sid\":3"), "later");
+	assert_int_equal(disk.size, 1048576);
+	assert_int_equal(disk.sid, 3);
+	says(0, DISK("resize", ",\"size\":-1"), "not a number");
+	says(0, DISK("set_limit", ",\"limits\":\"iops=5\""), "later");
+	assert_string_equal(disk.what, "iops=5");
+	says(0, DISK("set_limit", ""), "which limits?");
+	says(0, DISK("swap", ",\"keys\":{\"path\":\"/new\"}"), "later");
+	assert_string_equal(disk.what, "hello file - -: path=/new");
+	says(0, DISK("swap", ""), "which medium?");
+	says(0, DISK("swap", ",\"keys\":{\"serial\":\"x\"}"), "'serial' is not the medium's");
+}
+
+/* What names files and limits is the administrator's. */
+static void a_vms_user_may_only_take_what_is_offered(void **state)
+{
+	struct config_instance known = { .name = "known", .plugin = "null", .frontend = "bio" };
+	struct config cfg = { .instances = &known, .nr_instances = 1 };
+
+	(void)state;
+	sv.cfg = &cfg;
+	says(1000, DISK("add", ",\"keys\":{\"path\":\"/etc/shadow\"}"), "only root may");
+	says(1000, DISK("swap", ",\"keys\":{\"path\":\"/etc/shadow\"}"), "only root may");
+	says(1000, DISK("set_limit", ",\"limits\":\"off\""), "only root may");
+	says(1000, DISK("resize", ",\"size\":1048576"), "only root may");
+	assert_int_equal(disk.conn, 0);
+	says(1000, DISK("resize", ""), "later");
+	says(1000, DISK("remove", ""), "later");
+	says(1000, "{\"cmd\":\"disk_add\",\"vm\":\"alpha\",\"instance\":\"known\"}", "later");
+}
+
 static void who_hangs_up_is_forgotten(void **state)
 {
 	(void)state;
@@ -382,7 +541,9 @@ int main(void)
 		T(restart_is_answered_when_it_ends), T(attach_errors_come_back),
 		T(who_hangs_up_is_forgotten),
 		T(detach_waits_as_long_as_told), T(others_may_look_but_not_touch),
-		T(interrupts_are_queued), T(a_second_daemon_is_refused),
+		T(interrupts_are_queued),
+		T(disks_are_added_by_keys_or_by_name), T(disks_are_changed),
+		T(a_vms_user_may_only_take_what_is_offered), T(a_second_daemon_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);

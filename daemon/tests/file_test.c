@@ -319,6 +319,20 @@ static void notices_what_becomes_of_an_image(void **state)
 	io_uring_queue_exit(&ring);
 }
 
+static void changes_its_size(void **state)
+{
+	void *a = open_it(image, "off");
+
+	assert_non_null(a);
+	assert_int_equal(plugin.resize(a, 2 << 20), 0);
+	assert_int_equal(plugin.get_size(a), 2 << 20);
+	plugin.close(a);
+	a = open_it(image, "on");
+	assert_int_equal(plugin.resize(a, 3 << 20), -EROFS);
+	assert_int_equal(plugin.get_size(a), 2 << 20);
+	plugin.close(a);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -333,6 +347,7 @@ int main(void)
 		T(says_what_it_can),
 		T(passes_errors_of_the_kernel_up),
 		T(fua_and_flush_reach_the_medium),
+		T(changes_its_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,6 +136,23 @@ void bus_fail(struct instance *i)
 	fails++;
 }
 
+void admin_offered(struct instance *i) { (void)i; }
+void admin_ready(struct instance *i) { (void)i; }
+void admin_swapped(struct instance *i) { (void)i; }
+void admin_stopped(struct instance *i) { (void)i; }
+bool admin_died(struct instance *i) { (void)i; return false; }
+
+void admin_done(struct instance *i, uint32_t seq, int err, const char *text)
+{
+	(void)i; (void)seq; (void)err; (void)text;
+}
+
+void json_put_u64(struct json_object *obj, const char *key, uint64_t val)
+{
+	json_object_object_add(obj, key, json_object_new_uint64(val));
+}
+
+int slot_place(struct instance *i) { (void)i; return -EEXIST; }
 void vm_instance_ready(struct vm *v) { v->state = VM_RUNNING; }
 void vm_instance_stopped(struct vm *v) { v->state = VM_DEAD; }
 void vm_instance_failed(struct instance *i) { i->vm->state = VM_DEAD; }

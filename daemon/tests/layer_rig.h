@@ -118,7 +118,7 @@ static int layers_try(struct portal_instance *pi, const char *text, struct err *
 		for (char *p = eq + 1; *p; p++)
 			if (*p == '~')		/* a blank in a value */
 				*p = ' ';
-		*k = (struct layer_key){ word, eq + 1, "test", ++env.nr_keys };
+		*k = (struct layer_key){ word, word, eq + 1, "test", ++env.nr_keys };
 	}
 	err->msg[0] = '\0';
 	memset(pi, 0, sizeof(*pi));

@@ -146,6 +146,10 @@ int instance_disable(struct instance *inst, uint32_t seq) { (void)inst; (void)se
 bool instance_pending(const struct instance *inst) { (void)inst; return false; }
 void vm_flush(struct vm *vm) { (void)vm; }
 void vm_slot_released(struct vm *vm) { (void)vm; }
+void vm_instance_ready(struct vm *vm) { (void)vm; }
+void admin_offered(struct instance *inst) { (void)inst; }
+void admin_released(struct instance *inst) { (void)inst; }
+void instance_kill(struct instance *inst, const char *why) { (void)inst; (void)why; }
 void supervisor_watch_keeper(struct supervisor *sv) { (void)sv; }
 
 const char *vm_state_name(enum vm_state state)
@@ -185,23 +189,26 @@ int vm_open_queue(struct vm *vm, uint32_t queue_id)
 	return 0;
 }
 
+static void instance_discard(struct instance *inst)
+{
+	fd_close(&inst->page_fd);
+	fd_close(&inst->irq_fd);
+	fd_close(&inst->state_fd);
+	if (inst->page)
+		munmap(inst->page, CHAN_PAGE_SIZE);
+	free(inst->bus.region);
+	free(inst->setup);
+	free(inst);
+}
+
 /* As a process that ends: nothing is told to anybody. */
 void vm_discard(struct vm *vm)
 {
 	fake.discarded++;
 	vm->sv->vms = vm->next;
-	for (unsigned int i = 0; i < vm->nr_slots; i++) {
-		struct instance *inst = vm->slots[i];
-
-		fd_close(&inst->page_fd);
-		fd_close(&inst->irq_fd);
-		fd_close(&inst->state_fd);
-		if (inst->page)
-			munmap(inst->page, CHAN_PAGE_SIZE);
-		free(inst->bus.region);
-		free(inst->setup);
-		free(inst);
-	}
+	for (unsigned int i = 0; i < vm->nr_slots; i++)
+		if (vm->slots[i])
+			instance_discard(vm->slots[i]);
 	portal_vm_close(vm->pvm);
 	fd_close(&vm->bus_fd);
 	fd_close(&vm->text_fd);
@@ -408,6 +415,49 @@ static void all_is_there_again(void **state)
 	assert_true(fake.gsi[12]);
 }
 
+/* Slots whose disk was removed, or is not known to who keeps the fds yet. */
+static void empty_slots_stay_empty(void **state)
+{
+	struct instance *gone;
+	struct vm *vm;
+
+	(void)state;
+	vm = make_vm();
+	enable(vm, 1, 0x10000, 11);
+	gone = vm->slots[0];
+	snapshot_forget_slot(gone);
+	add_instance(vm, "disk2");	/* not kept: killed before that */
+	snapshot_write(vm);
+	vm->slots[0] = NULL;
+	vm = the_next_portald();
+	assert_non_null(vm);
+	assert_int_equal(vm->nr_slots, 3);
+	assert_null(vm->slots[0]);
+	assert_string_equal(vm->slots[1]->name, "disk1");
+	assert_true(vm->slots[1]->bus.mapped && vm->slots[1]->kept);
+	assert_null(vm->slots[2]);
+	assert_int_equal(fake.started, 1);
+	instance_discard(gone);
+}
+
+static void an_added_slot_is_there_again(void **state)
+{
+	struct vm *vm;
+
+	(void)state;
+	vm = make_vm();
+	add_instance(vm, "disk2");
+	snapshot_keep_slot(vm->slots[2]);
+	vm->slots[2]->admin.op = ADMIN_REMOVE;
+	snapshot_write(vm);
+	vm = the_next_portald();
+	assert_non_null(vm);
+	assert_int_equal(vm->nr_slots, 3);
+	assert_string_equal(vm->slots[2]->name, "disk2");
+	assert_int_equal(vm->slots[2]->admin.op, ADMIN_REMOVE);
+	assert_int_equal(fake.started, 3);
+}
+
 static void half_done_is_undone(void **state)
 {
 	struct vm *vm;
@@ -549,7 +599,8 @@ static void a_torn_text_is_not_read(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		T(all_is_there_again), T(half_done_is_undone), T(remembers_answers),
+		T(all_is_there_again), T(empty_slots_stay_empty), T(an_added_slot_is_there_again),
+		T(half_done_is_undone), T(remembers_answers),
 		T(does_not_take_up), T(earlier_workers_die_first), T(detached_is_forgotten),
 		T(a_torn_text_is_not_read),
 	};

@@ -305,6 +305,123 @@ static void says_that_a_queue_is_none(void **state)
 	fails_with("queue");
 }
 
+static struct json_object *make_bio(const char *plugin)
+{
+	struct json_object *obj = make(plugins, plugin, SANDBOX_ON);
+
+	json_object_object_add(obj, "frontend", json_object_new_string("bio"));
+	return obj;
+}
+
+static void a_bio_is_where_the_host_says(void **state)
+{
+	struct json_object *obj = make_bio("null");
+
+	(void)state;
+	add_key(obj, "size", "1M");
+	add_key(obj, "bus", "pio");
+	add_key(obj, "address", "0x8400");
+	add_key(obj, "irq", "5");
+	set_up(obj);
+	if (msg.type != CHAN_DESCRIBE)
+		fail_msg("%s", text);
+	assert_int_equal(msg.describe.slot_type, PORTAL_SLOT_REGS);
+	assert_int_equal(msg.describe.fixed, 1);
+	assert_int_equal(msg.describe.bus, PORTAL_BUS_PIO);
+	assert_int_equal(msg.describe.gpa, 0x8400);
+	assert_int_equal(msg.describe.gsi, 5);
+}
+
+static void a_frontends_key_is_told_with_its_line(void **state)
+{
+	struct json_object *obj = make_bio("null");
+
+	(void)state;
+	add_key(obj, "bus", "isa");
+	set_up(obj);
+	fails_with("/etc/p.conf:12: bus: bus 'isa' is neither mmio nor pio");
+}
+
+/* The file plugin keeps its configuration in static variables: one copy each. */
+static void storages_have_plugins_of_their_own(void **state)
+{
+	char image[3][32], key[16], fd[64];
+	struct json_object *obj = make_bio("file");
+	unsigned int open_images = 0;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		int new;
+
+		strcpy(image[i], "/tmp/portald-test-XXXXXX");
+		new = mkstemp(image[i]);
+		assert_int_equal(ftruncate(new, 1 << 20), 0);
+		close(new);
+		snprintf(key, sizeof(key), "sid%d.path", i);
+		add_key(obj, i ? key : "path", image[i]);
+	}
+	add_key(obj, "sid30.plugin", "null");
+	add_key(obj, "sid30.size", "1M");
+	set_up(obj);
+	if (msg.type != CHAN_DESCRIBE)
+		fail_msg("%s", text);
+	for (int i = 0; i < 64; i++) {
+		char link[64];
+		ssize_t n;
+
+		snprintf(link, sizeof(link), "/proc/%d/fd/%d", pid, i);
+		n = readlink(link, fd, sizeof(fd) - 1);
+		if (n < 0)
+			continue;
+		fd[n] = '\0';
+		for (int n2 = 0; n2 < 3; n2++)
+			open_images += !strcmp(fd, image[n2]);
+	}
+	assert_int_equal(open_images, 3);
+	for (int i = 0; i < 3; i++)
+		unlink(image[i]);
+}
+
+static void storages_mistakes_are_told(void **state)
+{
+	struct json_object *obj = make_bio("null");
+
+	(void)state;
+	add_key(obj, "size", "1M");
+	add_key(obj, "sid1.size", "1M");
+	add_key(obj, "sid1.colour", "red");
+	set_up(obj);
+	fails_with("unknown key 'sid1.colour'");
+}
+
+static void a_sid_cannot_be_given_twice(void **state)
+{
+	struct json_object *obj = make_bio("null");
+
+	(void)state;
+	add_key(obj, "size", "1M");
+	add_key(obj, "sid", "4");
+	add_key(obj, "sid4.size", "1M");
+	set_up(obj);
+	fails_with("sid 4 is the instance's own");
+}
+
+static void a_disk_by_hypercalls_is_a_service(void **state)
+{
+	struct json_object *obj = make(plugins, "null", SANDBOX_ON);
+
+	(void)state;
+	json_object_object_add(obj, "frontend", json_object_new_string("blk"));
+	add_key(obj, "size", "1M");
+	set_up(obj);
+	if (msg.type != CHAN_DESCRIBE)
+		fail_msg("%s", text);
+	assert_int_equal(msg.describe.slot_type, PORTAL_SLOT_SERVICE);
+	assert_int_equal(msg.describe.fns, PORTAL_BLK_FNS);
+	assert_int_equal(msg.describe.services, 1);
+	assert_int_equal(msg.describe.fixed, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -317,6 +434,9 @@ int main(void)
 		T(says_why_an_image_cannot_be_opened), T(says_that_a_service_is_no_disk),
 		T(says_that_a_frontend_is_unknown), T(says_that_an_api_is_too_new),
 		T(says_that_a_queue_is_none),
+		T(a_bio_is_where_the_host_says), T(a_frontends_key_is_told_with_its_line),
+		T(storages_have_plugins_of_their_own), T(storages_mistakes_are_told),
+		T(a_sid_cannot_be_given_twice), T(a_disk_by_hypercalls_is_a_service),
 	};
 	const char *build = getenv("TEST_BUILD");
 

@@ -8,10 +8,12 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,11 +31,13 @@ static void usage(FILE *out)
 	fputs("usage: portal-call [-x] SERVICE FN [ARG...]\n"
 	      "       portal-call [-x] --reg DEVICE OFFSET WIDTH [VALUE]\n"
 	      "       portal-call [-x] --wait-event SERVICE [--timeout SECONDS]\n"
+	      "       portal-call --blk SERVICE info | flush | read SECTOR COUNT | write SECTOR\n"
 	      "       portal-call --list\n"
 	      "\n"
 	      "SERVICE and DEVICE are names, or numbers of slots. Numbers may be\n"
 	      "decimal, 0x hexadecimal or negative. A call takes up to 4 arguments.\n"
 	      "\n"
+	      "  -b, --blk         sectors of a block service, from and to stdin and stdout\n"
 	      "  -r, --reg         read a register, or write VALUE into it\n"
 	      "  -w, --wait-event  wait for an interrupt of SERVICE\n"
 	      "  -t, --timeout     fail if none came in that time\n"
@@ -242,6 +246,105 @@ static int cmd_wait_event(int fd, const char *name)
 	}
 }
 
+/* ---- block service --------------------------------------------------------- */
+
+/* A page of ours that stays where it is, and where that is. */
+static void *pinned_page(__u64 *gpa)
+{
+	long size = sysconf(_SC_PAGESIZE);
+	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE, -1, 0);
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	__u64 entry = 0;
+
+	if (page == MAP_FAILED || fd < 0 ||
+	    pread(fd, &entry, sizeof(entry), (uintptr_t)page / size * sizeof(entry)) !=
+	    sizeof(entry))
+		die(1, "a page for the data: %s", strerror(errno));
+	close(fd);
+	*gpa = (entry & ((1ULL << 55) - 1)) * size;
+	if (!*gpa)
+		die(1, "where the data are: only root may know");
+	return page;
+}
+
+static __u64 blk_call(int fd, __u32 slot, __u32 fn, __u64 a1, __u64 a2, __u64 a3)
+{
+	struct portal_guest_call call = {
+		.size = sizeof(call), .slot = slot, .fn = fn, .args = { 0, a1, a2, a3 },
+	};
+
+	if (ioctl(fd, PORTAL_GUEST_CALL, &call))
+		die(1, "block service: function %u: %s", fn, strerror(errno));
+	return call.out_value;
+}
+
+static int blk_read(int fd, __u32 slot, __u64 sector, __u64 count, __u64 bytes)
+{
+	__u64 gpa, per_page = sysconf(_SC_PAGESIZE) / bytes;
+	void *page = pinned_page(&gpa);
+
+	while (count) {
+		__u64 n = count < per_page ? count : per_page;
+		__u64 got = blk_call(fd, slot, PORTAL_BLK_READ, sector, n, gpa);
+
+		if (fwrite(page, 1, got, stdout) != got)
+			die(1, "stdout: %s", strerror(errno));
+		sector += n;
+		count -= n;
+	}
+	return fflush(stdout) ? 1 : 0;
+}
+
+/* What stdin has, the last sector filled up with zeroes. */
+static int blk_write(int fd, __u32 slot, __u64 sector, __u64 bytes)
+{
+	size_t size = sysconf(_SC_PAGESIZE), len;
+	__u64 gpa;
+	char *page = pinned_page(&gpa);
+
+	while ((len = fread(page, 1, size, stdin)) > 0) {
+		__u64 n = (len + bytes - 1) / bytes;
+
+		memset(page + len, 0, n * bytes - len);
+		blk_call(fd, slot, PORTAL_BLK_WRITE, sector, n, gpa);
+		sector += n;
+	}
+	blk_call(fd, slot, PORTAL_BLK_FLUSH, 0, 0, 0);
+	return 0;
+}
+
+static int cmd_blk(int fd, int argc, char **argv)
+{
+	__u32 slot = find_slot(fd, argv[0]);
+	__u64 bytes = blk_call(fd, slot, PORTAL_BLK_INFO, PORTAL_BLK_SECTOR, 0, 0);
+
+	if (!strcmp(argv[1], "info") && argc == 2) {
+		printf("%llu sectors of %llu bytes, %llu in a call, flags 0x%llx\n",
+		       (unsigned long long)blk_call(fd, slot, PORTAL_BLK_INFO, PORTAL_BLK_SECTORS,
+						    0, 0),
+		       (unsigned long long)bytes,
+		       (unsigned long long)blk_call(fd, slot, PORTAL_BLK_INFO, PORTAL_BLK_MAX,
+						    0, 0),
+		       (unsigned long long)blk_call(fd, slot, PORTAL_BLK_INFO, PORTAL_BLK_FLAGS,
+						    0, 0));
+		return 0;
+	}
+	if (!strcmp(argv[1], "flush") && argc == 2) {
+		blk_call(fd, slot, PORTAL_BLK_FLUSH, 0, 0, 0);
+		return 0;
+	}
+	if (!bytes || bytes > (__u64)sysconf(_SC_PAGESIZE))
+		die(1, "%s: sectors of %llu bytes", argv[0], (unsigned long long)bytes);
+	if (!strcmp(argv[1], "read") && argc == 4)
+		return blk_read(fd, slot, parse_number(argv[2], "sector"),
+				parse_number(argv[3], "count"), bytes);
+	if (!strcmp(argv[1], "write") && argc == 3)
+		return blk_write(fd, slot, parse_number(argv[2], "sector"), bytes);
+	usage(stderr);
+	return 2;
+}
+
 static void parse_timeout(const char *text)
 {
 	char *end;
@@ -254,6 +357,7 @@ static void parse_timeout(const char *text)
 static void parse_options(int argc, char **argv, const char *letters)
 {
 	static const struct option options[] = {
+		{ "blk", no_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "hex", no_argument, NULL, 'x' },
 		{ "list", no_argument, NULL, 'l' },
@@ -277,6 +381,7 @@ static void parse_options(int argc, char **argv, const char *letters)
 		case 't':
 			parse_timeout(optarg);
 			break;
+		case 'b':
 		case 'l':
 		case 'r':
 		case 'w':
@@ -292,14 +397,16 @@ static void parse_options(int argc, char **argv, const char *letters)
 int main(int argc, char **argv)
 {
 	/* Arguments of a call may be negative, so options end before them. */
-	parse_options(argc, argv, "+hlrt:wx");
+	parse_options(argc, argv, "+bhlrt:wx");
 	if (command == 'w')
-		parse_options(argc, argv, "hlrt:wx");
+		parse_options(argc, argv, "bhlrt:wx");
 
 	argc -= optind;
 	argv += optind;
 	if (command == 'l' && argc == 0)
 		return cmd_list(open_device());
+	if (command == 'b' && argc >= 2)
+		return cmd_blk(open_device(), argc, argv);
 	if (command == 'w' && argc == 1)
 		return cmd_wait_event(open_device(), argv[0]);
 	if (command == 'r' && (argc == 3 || argc == 4))

@@ -141,6 +141,38 @@ enum portal_slot_type {
 #define PORTAL_NAME_LEN		32
 
 /**
+ * DOC: Block service
+ *
+ * A disk by hypercalls, for guests without a driver: portald's front end blk.
+ * Sectors are of PORTAL_BLK_SECTOR bytes. The buffer is guest-physical memory,
+ * contiguous there; it is the guest's again when the call has its answer. A
+ * call moves at most PORTAL_BLK_MAX sectors, and 64 calls may be under way
+ * (-PORTAL_EBUSY: ask again). Storage 0 is the only one.
+ *
+ * -PORTAL_EINVAL: beyond the end, too many sectors, a buffer that is not RAM,
+ * no such storage; -PORTAL_EPERM: a write to what is read-only; -PORTAL_ENOSPC,
+ * -PORTAL_EIO: the medium; -PORTAL_ETIME: it took more than 4 seconds: the
+ * buffer was not touched, a write may still reach the medium.
+ */
+enum portal_blk_fn {
+	PORTAL_BLK_INFO = 0,		/* (storage, enum portal_blk_info) -> value */
+	PORTAL_BLK_READ = 1,		/* (storage, sector, count, gpa) -> bytes */
+	PORTAL_BLK_WRITE = 2,		/* (storage, sector, count, gpa) -> bytes */
+	PORTAL_BLK_FLUSH = 3,		/* (storage) -> 0: what was written is stable */
+	PORTAL_BLK_FNS = 4,
+};
+
+enum portal_blk_info {
+	PORTAL_BLK_SECTORS = 0,		/* of the storage */
+	PORTAL_BLK_SECTOR = 1,		/* bytes of a sector */
+	PORTAL_BLK_MAX = 2,		/* sectors of a call */
+	PORTAL_BLK_FLAGS = 3,		/* PORTAL_BLK_F_* */
+};
+
+#define PORTAL_BLK_F_READONLY	(1U << 0)
+#define PORTAL_BLK_F_FLUSH	(1U << 1)	/* without it, writes are stable at once */
+
+/**
  * DOC: /dev/portal-guest
  *
  * For programs in the guest; the ioctls follow the format of portal.h.

@@ -222,6 +222,11 @@ struct portald_plugin {
 	 * open, and is closed after .close.
 	 */
 	void *(*open_filter)(struct portal_instance *pi, struct portal_lower *lower);
+	/*
+	 * Make the medium @size bytes long: portalctl disk resize --size. Then
+	 * get_size() is asked again. Without it only the medium's own owner can.
+	 */
+	int (*resize)(void *handle, uint64_t size);
 };
 
 #if defined(__cplusplus)

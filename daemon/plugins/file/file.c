@@ -132,6 +132,23 @@ static int64_t file_get_size(void *handle)
 	return (int64_t)file->size;
 }
 
+static int file_resize(void *handle, uint64_t size)
+{
+	struct file *file = handle;
+
+	if (file->block_device) {
+		file_api->error("%s is a block device, which has the size it has", file_opts.path);
+		return -EOPNOTSUPP;
+	}
+	if (file_opts.readonly)
+		return -EROFS;
+	if (ftruncate(file->fd, (off_t)size)) {
+		file_api->error("%s: %s", file_opts.path, strerror(errno));
+		return -EIO;
+	}
+	return 0;
+}
+
 static int file_block_size(void *handle, uint32_t *logical, uint32_t *physical)
 {
 	struct file *file = handle;
@@ -325,6 +342,7 @@ static struct portald_plugin plugin = {
 	.can_zero = file_yes,
 	.submit = file_submit,
 	.cancel = file_cancel,
+	.resize = file_resize,
 };
 
 PORTALD_PLUGIN(plugin)

@@ -32,7 +32,7 @@ struct blk;
  * @req: for the block layer
  * @id: of the call
  * @gpa: the guest's buffer
- * @start: when it came
+ * @start: when the guest made it: the kernel counts from there, too
  * @active: it is not answered yet
  * @buf: MAX_BYTES, made when it is needed for the first time
  */
@@ -97,7 +97,7 @@ static struct blk_call *new_call(struct blk *blk)
 		memset(&c->req, 0, sizeof(c->req));
 		c->blk = blk;
 		c->id = blk->env->req_id;
-		c->start = now_ns();
+		c->start = blk->env->req_time;
 		c->req.done = call_done;
 		return c;
 	}

@@ -180,17 +180,17 @@ static void key_limits(struct parser *p, struct config_instance *inst, const cha
 	set(&inst->limits, value);
 }
 
+static void key_io_timeout(struct parser *p, struct config_instance *inst, const char *value)
+{
+	seconds(p, "io_timeout", value, &inst->io_timeout);
+}
+
 static void key_queues(struct parser *p, struct config_instance *inst, const char *value)
 {
 	if (value[0] < '1' || value[0] > '0' + CONFIG_QUEUES_MAX || value[1])
 		bad(p, "queues '%s' is not a number from 1 to %d", value, CONFIG_QUEUES_MAX);
 	else
 		inst->queues = (unsigned int)(value[0] - '0');
-}
-
-static void key_io_timeout(struct parser *p, struct config_instance *inst, const char *value)
-{
-	seconds(p, "io_timeout", value, &inst->io_timeout);
 }
 
 static void key_restart(struct parser *p, struct config_instance *inst, const char *value)
@@ -227,8 +227,8 @@ static const struct {
 	{ "frontend", key_frontend },
 	{ "serial", key_serial },
 	{ "limits", key_limits },
-	{ "queues", key_queues },
 	{ "io_timeout", key_io_timeout },
+	{ "queues", key_queues },
 	{ "restart", key_restart },
 	{ "sandbox", key_sandbox },
 	{ "worker_timeout", key_timeout },

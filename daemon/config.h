@@ -36,8 +36,8 @@ struct config_instance {
 	char *frontend;		/* NULL: a service */
 	char *serial;
 	char *limits;		/* NULL none; the worker knows what is right */
-	unsigned int queues;	/* of the front end, 0: its default */
 	unsigned int io_timeout;	/* seconds a disk's request may take, 0 for ever */
+	unsigned int queues;	/* of the front end, 0: its default */
 	bool restart;
 	unsigned int timeout;	/* seconds a worker may be silent, 0 for ever */
 	bool has_timeout;	/* else [portald]'s */

@@ -201,6 +201,7 @@ void dispatch(struct portal_instance *pi, const struct portal_request *req)
 {
 	count(&pi->page->requests);
 	pi->env.req_id = req->id;
+	pi->env.req_time = req->time_ns;
 	pi->env.redelivered = req->flags & PORTAL_REQ_F_REDELIVERED || req->epoch != pi->epoch;
 	switch (req->kind) {
 	case PORTAL_KIND_HYPERCALL:

@@ -66,6 +66,7 @@ struct frontend_storage {
  * @place: filled by .config
  * @config: the front end's own, made by its .config, read by .create
  * @req_id: of the request that .write, .read or .call is about
+ * @req_time: when the guest made it, CLOCK_MONOTONIC in ns
  * @redelivered: an earlier worker may have had that request
  * @reply: ends a call that .call left open: @value, or @err -errno
  * @wait: submits what is in @uring, waits for at least one completion and runs
@@ -88,6 +89,7 @@ struct frontend_env {
 	struct frontend_place place;
 	void *config;
 	uint64_t req_id;
+	uint64_t req_time;
 	bool redelivered;
 	void (*reply)(struct frontend_env *env, uint64_t id, int err, uint64_t value);
 	int (*wait)(struct frontend_env *env);

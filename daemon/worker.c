@@ -90,7 +90,11 @@ static void end_round(struct portal_instance *pi)
 
 static int submit_and_wait(struct portal_instance *pi)
 {
-	int ret = io_uring_submit_and_wait(&pi->ring, 1);
+	int ret;
+
+	/* before it sleeps: requests may have ended in a command, too */
+	end_round(pi);
+	ret = io_uring_submit_and_wait(&pi->ring, 1);
 
 	if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY && ret != -ETIME)
 		return ret;
@@ -344,7 +348,6 @@ static int take_requests(struct portal_instance *pi)
 	pi->page->batches++;
 	while ((req = portal_queue_next(pi->queue)))
 		dispatch(pi, req);
-	end_round(pi);
 	return arm_queue(pi);
 }
 

@@ -236,8 +236,6 @@ int worker_enable(struct portal_instance *pi, const struct chan_enable *en, stru
 		/* the VMM may have added RAM since; not fatal if it can't be told */
 		portal_mem_refresh(pi->env.mem);
 		ret = pi->ops->enable(pi->fe, en->resume);
-		if (ret >= 0 && pi->ops->end_round)
-			pi->ops->end_round(pi->fe);
 	}
 	if (ret < 0) {
 		err_set(err, ret, "front end %s: %s", pi->ops->name, strerror(-ret));

@@ -125,7 +125,7 @@ static struct {
 	void *fe;
 } w;
 
-static struct frontend_place place;
+static MAYBE_UNUSED struct frontend_place place;
 
 static int world_wait(struct frontend_env *env)
 {

@@ -175,13 +175,19 @@ static int setup_readonly(void **state)
 }
 
 /* What the guest gets, now or later; FRONTEND_LATER: not yet. */
+/* Since the guest made the call: its worker was away, say. */
+static uint64_t waited;
+
 static int call(uint32_t fn, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t *value)
 {
 	const uint64_t args[4] = { a, b, c, d };
 	unsigned int nr = reply.nr;
+	struct timespec ts;
 	int ret;
 
 	w.env.req_id++;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	w.env.req_time = ts.tv_sec * 1000000000ULL + ts.tv_nsec - waited;
 	ret = blk_frontend.call(w.fe, fn, args, value);
 	if (ret == FRONTEND_LATER && reply.nr > nr) {
 		assert_int_equal(reply.id, w.env.req_id);
@@ -317,7 +323,14 @@ static void nothing_lands_late(void **state)
 	assert_int_equal(reply.err, -ETIME);
 	for (int i = 0; i < 512; i++)
 		assert_int_equal(((uint8_t *)ram_at(BUF))[i], 0xee);
+	/* nor if it came late already */
+	hold = false;
+	waited = 4100000000ULL;
+	assert_int_equal(call(PORTAL_BLK_READ, 0, 0, 1, BUF, &v), -ETIME);
+	waited = 0;
+	assert_int_equal(*(uint8_t *)ram_at(BUF), 0xee);
 	/* nor when the worker goes */
+	hold = true;
 	assert_int_equal(call(PORTAL_BLK_READ, 0, 0, 1, BUF, &v), FRONTEND_LATER);
 }
 

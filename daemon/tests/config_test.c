@@ -80,8 +80,8 @@ static void reads_all_keys(void **state)
 	(void)state;
 	write_file(path,
 		   "# comment\n[portald]\nsocket = /run/x\nplugin_dir=/p\nlog_level = debug\n"
-		   "keep = 7\nworker_timeout = 8\n[instance disk0]\n  plugin = file\n\tfrontend = virtio-blk\nserial = abc\nqueues = 3\n"
-		   "io_timeout = 9\n"
+		   "keep = 7\nworker_timeout = 8\n[instance disk0]\n  plugin = file\n\tfrontend = virtio-blk\nserial = abc\n"
+		   "io_timeout = 9\nqueues = 3\n"
 		   "restart = off\nsandbox = network\nworker_timeout = 0\npath = /x y.img\nreadonly = on ; comment\n"
 		   "[instance echo]\nplugin = echo\n");
 	assert_int_equal(config_load(path, &cfg), 0);
@@ -97,8 +97,8 @@ static void reads_all_keys(void **state)
 	assert_string_equal(d->plugin, "file");
 	assert_string_equal(d->frontend, "virtio-blk");
 	assert_string_equal(d->serial, "abc");
-	assert_int_equal(d->queues, 3);
 	assert_int_equal(d->io_timeout, 9);
+	assert_int_equal(d->queues, 3);
 	assert_false(d->restart);
 	assert_int_equal(d->sandbox, SANDBOX_NETWORK);
 	assert_int_equal(d->nr_keys, 2);

@@ -341,6 +341,61 @@ static void drops_writes_of_a_region_that_is_gone(void **state)
 	assert_int_equal(page.dropped, 3);
 }
 
+static int fe_read(void *fe, uint32_t offset, uint32_t len, uint64_t *value)
+{
+	(void)fe; (void)len;
+	*value = 1000 + offset;
+	return seen.ret;
+}
+
+static int fe_call(void *fe, uint32_t fn, const uint64_t args[4], uint64_t *value)
+{
+	(void)fe;
+	seen.fn = fn;
+	*value = args[3];
+	return seen.ret;
+}
+
+static void a_front_end_may_answer_later(void **state)
+{
+	static const struct frontend_ops ops = {
+		.fns = 2, .write = fe_write, .read = fe_read, .call = fe_call,
+	};
+	struct portal_request req = {
+		.id = 20, .kind = PORTAL_KIND_MMIO, .flags = PORTAL_REQ_F_WRITE, .hook_id = 7,
+		.addr = 4, .len = 4, .epoch = 3,
+	};
+
+	(void)state;
+	pi.fe = &pi;
+	pi.ops = &ops;
+	pi.epoch = 3;
+	hypercall(1, 0, 77);
+	assert_int_equal(last.value, 77);
+	assert_int_equal(seen.fn, 1);
+	seen.ret = FRONTEND_LATER;
+	hypercall(0, 0, 77);
+	assert_int_equal(last.nr, 1);
+	seen.ret = -EINVAL;
+	hypercall(0, 0, 77);
+	assert_true(last.error);
+	assert_int_equal(last.value, PORTAL_EINVAL);
+	seen.ret = 0;
+	mmio(PORTAL_REQ_F_CALL, 0x14, 0);
+	assert_int_equal(last.value, 1014 + 6);
+	/* it is told of each request, and whether an earlier worker may have had it */
+	dispatch(&pi, &req);
+	assert_int_equal(pi.env.req_id, 20);
+	assert_false(pi.env.redelivered);
+	req.flags |= PORTAL_REQ_F_REDELIVERED;
+	dispatch(&pi, &req);
+	assert_true(pi.env.redelivered);
+	req.flags &= ~PORTAL_REQ_F_REDELIVERED;
+	req.epoch = 2;
+	dispatch(&pi, &req);
+	assert_true(pi.env.redelivered);
+}
+
 static void unknown_kinds_get_an_answer(void **state)
 {
 	struct portal_request req = { .id = 13, .kind = 99, .flags = PORTAL_REQ_F_CALL };
@@ -360,7 +415,7 @@ int main(void)
 		T(counts_interrupts_and_loses_none), T(a_call_that_kills_workers_ends), T(keeps_the_thread_model_of_block_plugins),
 		T(reads_and_writes_registers), T(takes_the_doorbells_count),
 		T(writes_go_to_the_front_end), T(drops_writes_of_a_region_that_is_gone),
-		T(unknown_kinds_get_an_answer),
+		T(a_front_end_may_answer_later), T(unknown_kinds_get_an_answer),
 	};
 
 	return cmocka_run_group_tests_name("dispatch", tests, NULL, NULL);

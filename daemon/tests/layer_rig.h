@@ -6,6 +6,7 @@
 #ifndef LAYER_RIG_H
 #define LAYER_RIG_H
 
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 #include "block_rig.h"
@@ -42,11 +43,14 @@ const char *api_take_error(void)
 
 static __attribute__((format(printf, 2, 3))) void layer_api_log(int level, const char *fmt, ...)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	va_list ap;
 
 	(void)level;
 	va_start(ap, fmt);
+	pthread_mutex_lock(&lock);
 	vsnprintf(layer_log, sizeof(layer_log), fmt, ap);
+	pthread_mutex_unlock(&lock);
 	va_end(ap);
 	__atomic_add_fetch(&layer_log_lines, 1, __ATOMIC_RELAXED);
 }
@@ -137,7 +141,7 @@ static int layers_try(struct portal_instance *pi, const char *text, struct err *
 	return 0;
 }
 
-static void layers_open(struct portal_instance *pi, const char *fmt, ...)
+static __attribute__((unused)) void layers_open(struct portal_instance *pi, const char *fmt, ...)
 {
 	struct err err;
 	char text[2048];

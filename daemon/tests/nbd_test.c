@@ -229,18 +229,48 @@ static void a_read_only_export_and_errors(void **state)
 	layers_close(&pi);
 }
 
+/* TLS by a key that both sides have; without it nobody gets in. */
+static void tls_by_a_shared_key(void **state)
+{
+	static const char key[] =
+		"portal:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
+	struct portal_instance pi;
+	char psk[100], text[400];
+	int fd;
+
+	(void)state;
+	need("nbdkit");
+	if (system("nbdkit --dump-config | grep -q tls=yes")) {
+		print_message("skipped: this nbdkit has no TLS\n");
+		skip();
+	}
+	snprintf(psk, sizeof(psk), "%s/psk", dir);
+	fd = open(psk, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, key, sizeof(key) - 1), sizeof(key) - 1);
+	close(fd);
+	server_start("nbdkit -f -U %s --tls=require --tls-psk=%s memory 8M", sock, psk);
+	snprintf(text, sizeof(text), "nbd uri=nbd+unix:///?socket=%s", sock);
+	layers_refuse(text, sock);
+	layers_open(&pi, "nbd uri=nbds+unix:///?socket=%s tls_psk=%s tls_username=portal "
+		    "connections=2", sock, psk);
+	random_io(&pi, 60);
+	compare(&pi);
+	layers_close(&pi);
+}
+
 /* kill -9 of the server with requests in flight, again and again. */
 static void a_killed_server_comes_back(void **state)
 {
 	static struct rig_req r[32];
+	const char *kills = getenv("PORTAL_NBD_KILLS");
+	unsigned int i, n, done, rounds = kills ? (unsigned int)atoi(kills) : 10;
 	struct portal_instance pi;
-	unsigned int i, n, done;
 
 	(void)state;
 	need("nbdkit");
 	server_start("nbdkit -f -U %s --filter=delay file %s wdelay=2ms", sock, image);
 	open_it(&pi, "connections=2 deadline=60");
-	for (n = 0; n < 10; n++) {
+	for (n = 0; n < rounds; n++) {
 		for (i = 0; i < 32; i++) {
 			uint64_t off = (uint64_t)(i * 16 + n % 16) * 16384;
 
@@ -251,9 +281,9 @@ static void a_killed_server_comes_back(void **state)
 		do {
 			for (done = i = 0; i < 32; i++)
 				done += r[i].done;
-			if (done < 1 + n)
+			if (done < 1 + n % 28)
 				assert_int_equal(rig_wait(&pi.rig), 0);
-		} while (done < 1 + n);
+		} while (done < 1 + n % 28);
 		server_kill();
 		server_start("nbdkit -f -U %s --filter=delay file %s wdelay=2ms", sock, image);
 		assert_int_equal(block_drain(pi.rig.blk), 0);
@@ -262,6 +292,8 @@ static void a_killed_server_comes_back(void **state)
 	}
 	assert_int_equal(lio(&pi, PORTAL_IO_FLUSH, 0, 0, NULL, 0), 0);
 	compare(&pi);
+	print_message("%u kills, %llu writes\n", rounds,
+		      (unsigned long long)block_stats(pi.rig.blk)->writes);
 	layers_close(&pi);
 }
 
@@ -325,6 +357,7 @@ int main(void)
 		T(nbdkit_by_four_connections),
 		T(qemu_nbd_on_qcow2),
 		T(a_read_only_export_and_errors),
+		T(tls_by_a_shared_key),
 		T(a_killed_server_comes_back),
 		T(a_server_that_stays_away_is_an_error),
 		T(a_server_that_hangs_is_an_error),

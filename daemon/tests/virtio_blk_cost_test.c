@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a request costs at queue depth 32: system calls, interrupts, notifications. */
+/* What a request costs at queue depth 32: system calls, interrupts, no allocation. */
 /* LINK: virtio_blk.o virtio_blk_config.o virtio_blk_req.o virtio_blk_range.o */
 /* LINK: virtio_mmio.o virtio_mmio_page.o virtqueue.o block.o backend.o frontend.o log.o -luring */
 #include "virtio_world.h"
@@ -8,9 +8,29 @@
 #define REQUESTS	32000U
 #define ROOM(i)		(DRV_DATA + (uint64_t)(i) * 0x2000)
 
+#ifndef __SANITIZE_ADDRESS__
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t nr, size_t size);
+static uint64_t allocations;
+
+void *malloc(size_t size)
+{
+	__atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
+	return __libc_malloc(size);
+}
+
+void *calloc(size_t nr, size_t size)
+{
+	__atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
+	return __libc_calloc(nr, size);
+}
+#else
+static const uint64_t allocations = 1;	/* the sanitizer's malloc() stays */
+#endif
+
 /* A guest's driver with event indices, on another CPU than the worker. */
 struct guest {
-	uint64_t done, notifications, irqs;
+	uint64_t done, notifications, irqs, allocations;
 	uint32_t type;
 };
 
@@ -67,6 +87,8 @@ static void run(struct world *w, struct guest *g)
 	irqs(w);
 	w->waits = 0;
 	((struct virtio_mmio *)w->fe)->interrupts = 0;
+	g->allocations = allocations;
+	assert_true(allocations);		/* they are counted */
 	for (i = 0; i < DEPTH; i++)
 		add(w, g->type, i, i * 8);
 	notify(w, g, 0);
@@ -77,6 +99,8 @@ static void run(struct world *w, struct guest *g)
 			world_wait(&w->env);
 	}
 	assert_int_equal(((struct virtio_mmio *)w->fe)->interrupts, g->irqs);
+	assert_int_equal(allocations, g->allocations);
+	assert_int_equal(messages, 0);
 }
 
 static void report(struct world *w, const struct guest *g, const char *what)

@@ -179,6 +179,7 @@ static void reset_of_one_leaves_the_others(void **state)
 	queue_reset(w, 1);
 	/* its request ended unseen, the other one as ever */
 	assert_int_equal(ram.nr_held, 0);
+	assert_int_equal(ram.cancels, 0);
 	assert_int_equal(slot_status(w, SLOT(1, 0)), 0xaa);
 	expect_used(w, 2, SLOT(2, 0));
 	assert_int_equal(rd(w, VIRTIO_MMIO_STATUS), 0xf);

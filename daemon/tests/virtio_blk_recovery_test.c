@@ -37,8 +37,9 @@ static void reset_waits_for_requests_in_flight(void **state)
 	assert_int_equal(virtio_blk_frontend.inflight(w->fe), 4);
 	irqs(w);
 	wr(w, VIRTIO_MMIO_STATUS, 0);
-	/* They ended while the guest waited, and nobody was told of it. */
+	/* They ended early while the guest waited, and nobody was told of it. */
 	assert_int_equal(ram.nr_held, 0);
+	assert_int_equal(ram.cancels, 4);
 	assert_int_equal(virtio_blk_frontend.inflight(w->fe), 0);
 	assert_int_equal(rd(w, VIRTIO_MMIO_STATUS), 0);
 	assert_int_equal(w->d.vr.used->idx, 0);
@@ -217,9 +218,11 @@ static void a_worker_that_is_stopped_is_resumed(void **state)
 	slot_add(w, 0, VIRTIO_BLK_T_IN, 0, 512);
 	kick(w);
 	virtio_blk_frontend.disable(w->fe);
-	/* nothing is in flight any more, and the driver got its answer */
+	/* nothing is in flight any more, and the driver got its answer: no error */
 	assert_int_equal(ram.nr_held, 0);
+	assert_int_equal(ram.cancels, 0);
 	assert_true(drv_used(&w->d, &head, NULL));
+	assert_int_equal(slot_status(w, 0), VIRTIO_BLK_S_OK);
 	die(w);
 	ram.hold = false;
 	worker_start(w, &ram_plugin, true);

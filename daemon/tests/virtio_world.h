@@ -75,7 +75,7 @@ static struct {
 	uint64_t size;
 	bool hold, writable, can_flush, can_fua, can_discard, can_zero;
 	int err;
-	unsigned int started, fuas, flushes, unmaps;
+	unsigned int started, fuas, flushes, unmaps, cancels;
 	struct portal_io *held[256];
 	unsigned int nr_held;
 	void (*on_submit)(struct portal_io *io);
@@ -151,6 +151,21 @@ static MAYBE_UNUSED void ram_end_all(void)
 	end_round();
 }
 
+/* The backend can end what it holds early; nothing of it is in guest memory. */
+static MAYBE_UNUSED void ram_cancel(void *handle, struct portal_io *io)
+{
+	unsigned int i;
+
+	(void)handle;
+	for (i = 0; i < ram.nr_held && ram.held[i] != io; i++)
+		;
+	if (i == ram.nr_held)
+		return;
+	ram.held[i] = ram.held[--ram.nr_held];
+	ram.cancels++;
+	backend_io_done(io, -ECANCELED);
+}
+
 static MAYBE_UNUSED int ram_submit(void *handle, struct portal_io *io)
 {
 	(void)handle;
@@ -173,7 +188,7 @@ static MAYBE_UNUSED int ram_submit(void *handle, struct portal_io *io)
 static MAYBE_UNUSED const struct portald_plugin ram_plugin = {
 	.get_size = ram_get_size, .can_write = ram_can_write, .can_flush = ram_can_flush,
 	.can_fua = ram_can_fua, .can_discard = ram_can_discard, .can_zero = ram_can_zero,
-	.submit = ram_submit,
+	.submit = ram_submit, .cancel = ram_cancel,
 };
 
 /* ---- what the file plugin and the front end get from the worker --------- */

@@ -53,6 +53,8 @@ disk_wakeups()
 	raw='.vms[0].instances[] | select(.name == "raw") |'
 	kernel='.vms[0].kernel'
 	at_least "disk reads" "$(grown "$raw .device.reads")" 100
+	at_least "of them in the histogram" \
+		"$(jq "$raw [.device.latency_us.read[]] | add" "$work/after")" 100
 	equal "register reads that reached the worker" "$(grown "$raw .reads")" 0
 	equal "calls that reached the worker" "$(grown "$raw .calls")" 0
 	equal "register writes that failed" "$(grown "$raw .errors")" 0

@@ -28,7 +28,7 @@ declare -A packages=(
 		pahole pkg-config @headers-6.1 @headers-6.12"
 	[rig]="busybox-static cpio e2fsprogs gzip jq kmod qemu-system-x86
 		util-linux xz-utils zstd"
-	[check]="clang nbdkit perl qemu-utils shellcheck sparse"
+	[check]="btrfs-progs clang nbdkit perl qemu-utils shellcheck sparse xfsprogs"
 	[libkvm]="build-essential xz-utils linux-source-6.1"
 	[debug]="bc bison build-essential cpio flex kmod libelf-dev libssl-dev
 		linux-source-6.12 xz-utils"

@@ -10,9 +10,11 @@
  * it may be when the power goes after the first POS records. What a flush that
  * had ended covers, or what was written with FUA, is there. All else that had
  * begun is there (SEED 0), or by chance: whole, not at all, or some of its blocks
- * of 4096 bytes, which disks write as a whole: ext4's superblock, whose checksum
- * is in another sector of 512 bytes, relies on that. With MARK it prints the last number written to that offset: whoever
- * writes it there after his fsync() knows then what must be on the disk.
+ * of 4096 bytes. Disks write those as a whole, and ext4's superblock, whose
+ * checksum is in another sector of 512 bytes, relies on that.
+ *
+ * With MARK it prints the last number written to that offset: whoever writes it
+ * there after his fsync() knows then what must be on the disk.
  */
 #include <errno.h>
 #include <fcntl.h>

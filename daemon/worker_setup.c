@@ -227,10 +227,12 @@ int worker_enable(struct portal_instance *pi, const struct chan_enable *en, stru
 	pi->env.region = pi->region;
 	pi->env.irqfd = en->has_irq ? pi->irq_fd : -1;
 	pi->enabled = true;
-	if (pi->cmds && worker_cmd_enable(pi, en->gpa, err)) {
+	if (pi->cmds)
+		ret = worker_cmd_enable(pi, en->gpa, err);
+	if (ret) {
 		pi->enabled = false;
 		pi->env.irqfd = -1;
-		return -EFAULT;
+		return ret;
 	}
 	if (pi->fe) {
 		/* the VMM may have added RAM since; not fatal if it can't be told */

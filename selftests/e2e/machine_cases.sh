@@ -53,12 +53,6 @@ q35_memfd()
 	works
 }
 
-microvm()
-{
-	other_machine microvm,pic=on,pit=on,rtc=on
-	works
-}
-
 # migrate_to FILE: all of the VM is in it, and QEMU has stopped
 migrate_to()
 {
@@ -109,4 +103,3 @@ moved()
 test_case "machine: saved to a file while attached, goes on" saved
 test_case "machine: moved to another QEMU between detach and attach" moved
 test_case "machine: q35, RAM in a memfd" q35_memfd
-test_case "machine: microvm" microvm

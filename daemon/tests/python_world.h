@@ -40,7 +40,7 @@ const char *__lsan_default_suppressions(void)
 	return "leak:libpython\nleak:ctypes\n";
 }
 
-static void fake_error(const char *fmt, ...)
+static inline void fake_error(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -49,7 +49,7 @@ static void fake_error(const char *fmt, ...)
 	va_end(ap);
 }
 
-static void fake_log(int level, const char *fmt, ...)
+static inline void fake_log(int level, const char *fmt, ...)
 {
 	size_t len = strlen(said);
 	va_list ap;
@@ -61,14 +61,14 @@ static void fake_log(int level, const char *fmt, ...)
 	strncat(said, "\n", sizeof(said) - strlen(said) - 1);
 }
 
-static int fake_queue_interrupt(struct portal_instance *pi)
+static inline int fake_queue_interrupt(struct portal_instance *pi)
 {
 	(void)pi;
 	__atomic_fetch_add(&queued, 1, __ATOMIC_SEQ_CST);
 	return 0;
 }
 
-static int fake_command(struct portal_instance *pi, struct portal_command *cmd)
+static inline int fake_command(struct portal_instance *pi, struct portal_command *cmd)
 {
 	static uint64_t txn;
 
@@ -81,7 +81,7 @@ static int fake_command(struct portal_instance *pi, struct portal_command *cmd)
 	return 0;
 }
 
-static void fake_end(struct portal_instance *pi, struct portal_command *cmd)
+static inline void fake_end(struct portal_instance *pi, struct portal_command *cmd)
 {
 	(void)pi;
 	(void)cmd;
@@ -89,7 +89,7 @@ static void fake_end(struct portal_instance *pi, struct portal_command *cmd)
 }
 
 /* The command that was started first is over. */
-static void reply(int status, uint32_t flags, const void *data, size_t len)
+static inline void reply(int status, uint32_t flags, const void *data, size_t len)
 {
 	struct portal_command *cmd = waits[0];
 
@@ -105,7 +105,7 @@ static void reply(int status, uint32_t flags, const void *data, size_t len)
 	cmd->done(cmd);
 }
 
-static int fake_cancel(struct portal_instance *pi, uint64_t txn)
+static inline int fake_cancel(struct portal_instance *pi, uint64_t txn)
 {
 	(void)pi;
 	if (!nr_waits || waits[0]->txn != txn)
@@ -114,7 +114,7 @@ static int fake_cancel(struct portal_instance *pi, uint64_t txn)
 	return 0;
 }
 
-static int fake_info(struct portal_instance *pi, struct portal_command_info *info)
+static inline int fake_info(struct portal_instance *pi, struct portal_command_info *info)
 {
 	(void)pi;
 	info->connected = 1;
@@ -130,7 +130,7 @@ static const struct portald_api fake_api = {
 
 /* ---- a script ----------------------------------------------------------------- */
 
-static void open_file(const char *file)
+static inline void open_file(const char *file)
 {
 	char *absolute = realpath(file, NULL);
 
@@ -140,7 +140,7 @@ static void open_file(const char *file)
 	handle = plugin->open((void *)&queued);
 }
 
-static void open_script(const char *text)
+static inline void open_script(const char *text)
 {
 	FILE *f = fopen(path, "w");
 
@@ -151,14 +151,14 @@ static void open_script(const char *text)
 	open_file(path);
 }
 
-static void run(const char *text)
+static inline void run(const char *text)
 {
 	open_script(text);
 	if (!handle)
 		fail_msg("%s", last_error);
 }
 
-static int64_t call(uint32_t fn, uint64_t arg)
+static inline int64_t call(uint32_t fn, uint64_t arg)
 {
 	struct portal_call c = { .fn = fn, .args = { arg, 2, 3, 4 } };
 	uint64_t value = 0;
@@ -167,14 +167,14 @@ static int64_t call(uint32_t fn, uint64_t arg)
 	return ret < 0 ? ret : (int64_t)value;
 }
 
-static void expect_said(const char *text)
+static inline void expect_said(const char *text)
 {
 	if (!strstr(said, text))
 		fail_msg("not said: %s\nbut:\n%s", text, said);
 	said[0] = '\0';
 }
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	(void)state;
 	said[0] = last_error[0] = '\0';
@@ -183,7 +183,7 @@ static int setup(void **state)
 	return plugin->load(&fake_api);
 }
 
-static int teardown(void **state)
+static inline int teardown(void **state)
 {
 	(void)state;
 	while (nr_waits)
@@ -195,7 +195,7 @@ static int teardown(void **state)
 	return nr_ended == nr_started ? 0 : -1;
 }
 
-static int world_setup(void **state)
+static inline int world_setup(void **state)
 {
 	struct portald_plugin *(*init)(void);
 	char file[512];
@@ -214,14 +214,14 @@ static int world_setup(void **state)
 	return 0;
 }
 
-static int world_teardown(void **state)
+static inline int world_teardown(void **state)
 {
 	(void)state;
 	return unlink(path);
 }
 
 /* Without python3-dev it is not built. */
-static bool is_built(void)
+static inline bool is_built(void)
 {
 	char file[512];
 

@@ -422,6 +422,42 @@ static void a_disk_by_hypercalls_is_a_service(void **state)
 	assert_int_equal(msg.describe.fixed, 0);
 }
 
+/* An interpreter starts before the sandbox, and ends in it. */
+static void a_python_script_is_a_service(void **state)
+{
+	struct json_object *obj = make(plugins, "python", SANDBOX_ON);
+	struct chan_msg out = { .type = CHAN_STOP };
+	char *script = realpath("plugins/python/examples/hello.py", NULL);
+
+	(void)state;
+	add_key(obj, "script", script);
+	add_key(obj, "anything", "else");
+	free(script);
+	set_up(obj);
+	if (msg.type != CHAN_DESCRIBE)
+		fail_msg("%s", text);
+	assert_int_equal(msg.describe.slot_type, PORTAL_SLOT_CHANNEL);
+	assert_int_equal(msg.describe.fns, 240);
+	assert_string_equal(status_line("Seccomp:"), "Seccomp:\t2\n");
+	assert_int_equal(chan_send(chan, &out, NULL, NULL, 0, 0), 0);
+	assert_int_equal(wait_exit(), 0);
+}
+
+static void says_where_a_python_script_is_wrong(void **state)
+{
+	struct json_object *obj = make(plugins, "python", SANDBOX_ON);
+	char path[] = "/tmp/portald-worker-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_int_equal(write(fd, "import portal\nportal.nothing()\n", 31), 31);
+	close(fd);
+	add_key(obj, "script", path);
+	set_up(obj);
+	unlink(path);
+	fails_with(":2: AttributeError: module 'portal' has no attribute 'nothing'");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -438,12 +474,22 @@ int main(void)
 		T(storages_have_plugins_of_their_own), T(storages_mistakes_are_told),
 		T(a_sid_cannot_be_given_twice), T(a_disk_by_hypercalls_is_a_service),
 	};
+	/* optional, see the Makefile */
+	const struct CMUnitTest python_tests[] = {
+		T(a_python_script_is_a_service), T(says_where_a_python_script_is_wrong),
+	};
 	const char *build = getenv("TEST_BUILD");
+	char python[620];
+	int failed;
 
 	build = build ? build : "../build/daemon";
 	snprintf(portald, sizeof(portald), "%s/portald", build);
 	snprintf(plugins, sizeof(plugins), "%s/plugins", build);
 	snprintf(test_plugins, sizeof(test_plugins), "%s/tests/plugins", build);
 	snprintf(fakevm, sizeof(fakevm), "%s/fakevm.so", test_plugins);
-	return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
+	snprintf(python, sizeof(python), "%s/python.so", plugins);
+	failed = cmocka_run_group_tests_name("worker", tests, NULL, NULL);
+	if (!access(python, F_OK))
+		failed += cmocka_run_group_tests_name("python", python_tests, NULL, NULL);
+	return failed;
 }

@@ -25,7 +25,7 @@ usage()
 declare -A packages=(
 	[build]="build-essential libcap-ng-dev libcmocka-dev libinih-dev
 		libjson-c-dev libnbd-dev liburing-dev libseccomp-dev libsystemd-dev kmod
-		pahole pkg-config @headers-6.1 @headers-6.12"
+		pahole pkg-config python3-dev @headers-6.1 @headers-6.12"
 	[rig]="busybox-static cpio e2fsprogs gzip jq kmod qemu-system-x86
 		util-linux xz-utils zstd"
 	[check]="btrfs-progs clang nbdkit perl qemu-utils shellcheck sparse xfsprogs"

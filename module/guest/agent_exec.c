@@ -99,16 +99,16 @@ static int split(char **array, u32 nr, char **str, const char *end)
 	return 0;
 }
 
-/* How much is in @file; as much of it as there is room for becomes answer. */
-static u64 give_output(struct agent_cmd *cmd, struct file *file, u64 *given)
+/* How much is in @file; as much of it as fits, with @spare left, becomes answer. */
+static u64 give_output(struct agent_cmd *cmd, struct file *file, u64 spare, u64 *given)
 {
 	u64 len = i_size_read(file_inode(file));
 	loff_t pos = 0;
 	ssize_t n;
 
-	while (pos < len && agent_room(cmd)) {
-		n = kernel_read(file, agent_out(cmd), min_t(u64, len - pos, agent_room(cmd)),
-				&pos);
+	while (pos < len && agent_room(cmd) > spare) {
+		n = kernel_read(file, agent_out(cmd),
+				min_t(u64, len - pos, agent_room(cmd) - spare), &pos);
 		if (n <= 0)
 			break;
 		cmd->out_used += n;
@@ -122,10 +122,13 @@ static u64 give_output(struct agent_cmd *cmd, struct file *file, u64 *given)
 static int answer(struct agent_exec *exec, int status)
 {
 	struct portal_cmd_exec_result res = { .wait_status = status };
+	u64 spare;
 
 	exec->cmd->out_used = sizeof(res);
-	res.out_len = give_output(exec->cmd, exec->files[1], &res.out_given);
-	res.err_len = give_output(exec->cmd, exec->files[2], &res.err_given);
+	/* What went wrong is said last, and is worth more than the end of the output. */
+	spare = min_t(u64, i_size_read(file_inode(exec->files[2])), agent_room(exec->cmd) / 4);
+	res.out_len = give_output(exec->cmd, exec->files[1], spare, &res.out_given);
+	res.err_len = give_output(exec->cmd, exec->files[2], 0, &res.err_given);
 	memcpy(exec->cmd->out, &res, sizeof(res));
 	exec->cmd->done.value = status;
 	if (!agent_cancelled(exec->cmd))

@@ -34,8 +34,9 @@ need_extra()
 
 admin_add()
 {
-	local dev
+	local dev n
 
+	n=$(tr , '\n' <<<"$instances" | wc -l)
 	need_driver
 	refuses 'no such image' ctl disk add e2e extra path="$work/nothing.img"
 	refuses 'has an instance raw already' ctl disk add e2e raw

@@ -136,13 +136,13 @@ static void signal_guest(struct cmd_chan *chan)
 {
 	if (chan->signalled || !chan->open)
 		return;
-	chan->signalled = true;
+	chan->signalled = cmd_now();
 	chan->env.signal(chan->env.arg);
 }
 
 static void set_timer(struct cmd_chan *chan)
 {
-	uint64_t first = 0;
+	uint64_t first = chan->first && chan->signalled ? chan->signalled + CMD_SIGNAL_NS : 0;
 
 	for (struct portal_command *cmd = chan->first; cmd; cmd = cmd->next)
 		if (cmd->deadline && (!first || cmd->deadline < first))
@@ -313,7 +313,7 @@ int cmd_sync(struct cmd_chan *chan, uint64_t epoch, uint64_t number, uint64_t *v
 	int ret = 0;
 
 	pthread_mutex_lock(&chan->lock);
-	chan->signalled = false;
+	chan->signalled = 0;
 	if (!chan->open || chan->broken) {
 		ret = -ENODEV;
 	} else if (number) {
@@ -386,6 +386,11 @@ void cmd_expire(struct cmd_chan *chan, uint64_t now)
 		fl->cmd = NULL;
 		cancel_in_guest(chan, fl->txn);
 	}
+	/* An interrupt controller forgets an edge while the line is masked. */
+	if (chan->signalled && chan->first && chan->signalled + CMD_SIGNAL_NS <= now) {
+		chan->signalled = 0;
+		signal_guest(chan);
+	}
 	set_timer(chan);
 	pthread_mutex_unlock(&chan->lock);
 	call_done(over);
@@ -446,8 +451,8 @@ int cmd_start(struct cmd_chan *chan, struct portal_command *cmd)
 	if (!ret) {
 		cmd->txn = ++chan->next_txn;
 		append(chan, cmd);
-		set_timer(chan);
 		signal_guest(chan);
+		set_timer(chan);
 	}
 	pthread_mutex_unlock(&chan->lock);
 	return ret;
@@ -511,7 +516,8 @@ int cmd_open(struct cmd_chan *chan, uint64_t gpa, uint32_t epoch)
 	ret = chan->open ? -EBUSY : ring_open(chan, gpa);
 	if (!ret) {
 		chan->open = true;
-		chan->synced = chan->broken = chan->signalled = false;
+		chan->synced = chan->broken = false;
+		chan->signalled = 0;
 		chan->epoch = epoch;
 		chan->in_use = 0;
 		chan->stats.resets++;
@@ -520,6 +526,7 @@ int cmd_open(struct cmd_chan *chan, uint64_t gpa, uint32_t epoch)
 			append(chan, ask);
 		/* the guest must hear of the epoch */
 		signal_guest(chan);
+		set_timer(chan);
 	}
 	pthread_mutex_unlock(&chan->lock);
 	return ret;

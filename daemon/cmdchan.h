@@ -17,6 +17,8 @@
 #include <portald/plugin.h>
 
 #define CMD_TIMEOUT_MS	10000
+/* An interrupt that the guest did not follow is raised again. */
+#define CMD_SIGNAL_NS	1000000000ULL
 #define CMD_PAGE	4096U
 #define CMD_MAX_OPS	256
 
@@ -49,7 +51,7 @@ struct cmd_env {
 	void *(*at)(void *arg, uint64_t gpa, size_t len);
 	/* Raises the guest's interrupt. */
 	void (*signal)(void *arg);
-	/* Commands expire at @ns of CLOCK_MONOTONIC; 0: none does. */
+	/* cmd_expire() is to be called at @ns of CLOCK_MONOTONIC; 0: never. */
 	void (*timer)(void *arg, uint64_t ns);
 };
 
@@ -62,7 +64,7 @@ struct cmd_env {
  * @epoch: of this worker and this agent
  * @open: the guest gave us memory
  * @synced: and is at our epoch
- * @signalled: it will call SYNC anyway
+ * @signalled: when it was told to call SYNC, which it has not done since; 0 else
  * @sq_tail: published
  * @cq_head: taken
  * @flights: by number & (nr_flights - 1)
@@ -83,8 +85,8 @@ struct cmd_chan {
 	uint32_t epoch;
 	bool open;
 	bool synced;
-	bool signalled;
 	bool broken;
+	uint64_t signalled;
 	uint32_t sq_tail;
 	uint32_t cq_head;
 	struct cmd_flight *flights;

@@ -18,13 +18,14 @@ static void *guest_at(void *arg, uint64_t gpa, size_t len)
 	return portal_mem_at(pi->env.mem, gpa, len);
 }
 
-/* Without an interrupt of its own the guest's driver looks every second. */
+/* Without an interrupt of its own, by the bus's: a guest without one looks every second. */
 static void signal_guest(void *arg)
 {
 	const struct portal_instance *pi = arg;
+	int fd = pi->env.irqfd >= 0 ? pi->env.irqfd : pi->bus_fd;
 	uint64_t one = 1;
 
-	if (pi->env.irqfd >= 0 && write(pi->env.irqfd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+	if (write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
 		log_debug("the guest's interrupt: %s", strerror(errno));
 }
 

@@ -411,6 +411,36 @@ static void memory(void **state)
 
 /* ---- ends --------------------------------------------------------------------- */
 
+/* The guest's interrupt got lost: it is raised again, until the guest comes. */
+static void lost_interrupt(void **state)
+{
+	int over = 0;
+	struct portal_command cmd = ping(&over, 1);
+	uint64_t due;
+
+	(void)state;
+	open_chan();
+	w.signals = 0;
+	cmd_start(&w.chan, &cmd);
+	assert_int_equal(w.signals, 1);
+	due = w.timer;
+	assert_true(due < cmd.deadline);
+	cmd_expire(&w.chan, due - 1);
+	assert_int_equal(w.signals, 1);
+	assert_int_equal(w.timer, due);
+	cmd_expire(&w.chan, due);
+	assert_int_equal(w.signals, 2);
+	assert_true(w.timer);
+	assert_int_equal(sync_once(), 1);
+	/* it came: nothing is left to be raised */
+	cmd_expire(&w.chan, cmd.deadline - 1);
+	assert_int_equal(w.signals, 2);
+	assert_int_equal(w.timer, cmd.deadline);
+	assert_int_equal(over, 0);
+	cmd_close(&w.chan, -ECONNRESET);
+	assert_int_equal(over, 1);
+}
+
 static void time_out(void **state)
 {
 	struct portal_cmd req, cancel;
@@ -704,7 +734,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(layouts),
 		TEST(wrong_heads), TEST(not_open), TEST(one_command), TEST(writes_only_in_sync),
-		TEST(credits), TEST(memory), TEST(time_out), TEST(cancel), TEST(close_ends_all),
+		TEST(credits), TEST(memory), TEST(lost_interrupt), TEST(time_out), TEST(cancel), TEST(close_ends_all),
 		TEST(lies), TEST(broken_ring), TEST(head_changes), TEST(another_agent),
 		TEST(waiters),
 	};

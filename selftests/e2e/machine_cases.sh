@@ -96,7 +96,7 @@ moved()
 	rm -f "$work/moved"
 	in_guest 60 e2e-guest alive
 	ctl attach --pid "$(qemu_pid)" --name e2e --instances $instances
-	in_guest 60 'modprobe -r portal_guest'
+	in_guest 60 'rmmod portal_guest'
 	works
 }
 

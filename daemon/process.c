@@ -111,6 +111,15 @@ static const char *name_in_cmdline(char *buf, size_t len)
 	return NULL;
 }
 
+/* Whoever talks about a VM, as portalctl does, may have the same words. */
+static bool may_be_vmm(pid_t pid)
+{
+	int fd;
+
+	/* an error: it cannot be seen, and whoever attaches is told why */
+	return portal_vm_fds_of_pid(pid, &fd, 1) != 0;
+}
+
 pid_t process_by_vm_name(const char *vm_name, char *others, size_t len_others)
 {
 	char *buf = malloc(CMDLINE_MAX);
@@ -127,7 +136,7 @@ pid_t process_by_vm_name(const char *vm_name, char *others, size_t len_others)
 			continue;
 		len = read_cmdline(atoi(de->d_name), buf);
 		name = len > 0 ? name_in_cmdline(buf, len) : NULL;
-		if (!name || !*name)
+		if (!name || !*name || !may_be_vmm(atoi(de->d_name)))
 			continue;
 		if (strcmp(name, vm_name)) {
 			size_t used = strlen(others);

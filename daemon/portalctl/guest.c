@@ -146,12 +146,44 @@ static int ask(struct guest *g, uint32_t op, void *buf, size_t len)
 	return 0;
 }
 
+static void print_info(const struct portal_cmd_features *feat, const struct portal_cmd_uname *uts,
+		       long long uptime)
+{
+	printf("host     %s\nrelease  %s\nuptime   %lld s\nallowed ", uts->nodename, uts->release,
+	       uptime);
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+		if (feat->classes & 1ULL << classes[i].bit)
+			printf(" %s", classes[i].name);
+	printf("\nagent    %u commands%s, %llu KiB for data\n", feat->nr_ops,
+	       feat->abi_hash == PORTAL_CMD_ABI_HASH ? "" : " of another version",
+	       (unsigned long long)feat->data_len / 1024);
+}
+
+static void print_info_json(const struct portal_cmd_features *feat,
+			    const struct portal_cmd_uname *uts, long long uptime)
+{
+	struct json_object *obj = json_object_new_object(), *list = json_object_new_array();
+
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+		if (feat->classes & 1ULL << classes[i].bit)
+			json_object_array_add(list, json_object_new_string(classes[i].name));
+	set_str(obj, "host", (char *)uts->nodename);
+	set_str(obj, "release", (char *)uts->release);
+	json_object_object_add(obj, "classes", list);
+	set_num(obj, "commands", feat->nr_ops);
+	set_num(obj, "data_bytes", (long long)feat->data_len);
+	set_num(obj, "uptime_s", uptime);
+	json_object_object_add(obj, "same_abi",
+			       json_object_new_boolean(feat->abi_hash == PORTAL_CMD_ABI_HASH));
+	puts(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PRETTY));
+	json_object_put(obj);
+}
+
 static int guest_info(struct guest *g, int argc, char **argv)
 {
 	struct portal_cmd_features feat;
 	struct portal_cmd_uname uts;
 	struct portal_cmd_time now;
-	struct json_object *obj, *list;
 	int ret;
 
 	if (argc > 1)
@@ -166,22 +198,7 @@ static int guest_info(struct guest *g, int argc, char **argv)
 	uts.nodename[sizeof(uts.nodename) - 1] = uts.release[sizeof(uts.release) - 1] = '\0';
 	make_printable((char *)uts.nodename);
 	make_printable((char *)uts.release);
-	obj = json_object_new_object();
-	list = json_object_new_array();
-	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
-		if (feat.classes & 1ULL << classes[i].bit)
-			json_object_array_add(list, json_object_new_string(classes[i].name));
-	set_str(obj, "host", (char *)uts.nodename);
-	set_str(obj, "release", (char *)uts.release);
-	json_object_object_add(obj, "classes", list);
-	set_num(obj, "commands", feat.nr_ops);
-	set_num(obj, "data_bytes", (long long)feat.data_len);
-	set_num(obj, "uptime_s", now.boottime_ns / (long long)NS);
-	json_object_object_add(obj, "same_abi",
-			       json_object_new_boolean(feat.abi_hash == PORTAL_CMD_ABI_HASH));
-	puts(json_object_to_json_string_ext(obj, globals.json ? JSON_C_TO_STRING_PRETTY :
-					    JSON_C_TO_STRING_SPACED));
-	json_object_put(obj);
+	(globals.json ? print_info_json : print_info)(&feat, &uts, now.boottime_ns / (long long)NS);
 	return 0;
 }
 

@@ -19,6 +19,15 @@
 static pid_t pids[4];
 static unsigned int nr_pids;
 static char others[300];
+static pid_t no_vmm;
+
+/* of libkvmportal */
+int portal_vm_fds_of_pid(pid_t pid, int *fds, size_t nr)
+{
+	(void)fds;
+	(void)nr;
+	return pid == no_vmm ? 0 : 1;
+}
 
 /* A process with the command line of a QEMU, once it has it. */
 static pid_t vmm(const char *option, const char *value)
@@ -85,6 +94,19 @@ static void two_of_a_name(void **state)
 	assert_int_equal(find("portal-test-5"), -ENOTUNIQ);
 }
 
+/* portalctl attach portal-test-6 --name portal-test-6 */
+static void who_only_has_the_name(void **state)
+{
+	pid_t pid = vmm("-name", "portal-test-6");
+
+	(void)state;
+	no_vmm = vmm("--name", "portal-test-6");
+	assert_int_equal(find("portal-test-6"), pid);
+	no_vmm = pid;
+	assert_int_not_equal(find("portal-test-6"), pid);
+	no_vmm = 0;
+}
+
 static void no_name(void **state)
 {
 	pid_t pid = vmm("-name", "debug-threads=on");
@@ -124,7 +146,8 @@ static void by_domain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(by_qemus_name), T(as_libvirt_gives_it), T(two_of_a_name), T(no_name),
+		T(by_qemus_name), T(as_libvirt_gives_it), T(two_of_a_name),
+		T(who_only_has_the_name), T(no_name),
 		T(by_domain),
 	};
 

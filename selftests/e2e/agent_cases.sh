@@ -28,6 +28,7 @@ agent_info()
 	equal release "$(jq -r .release "$work/info")" "$(in_guest 30 'uname -r')"
 	equal classes "$(jq -c .classes "$work/info")" '["base","task"]'
 	equal "same ABI" "$(jq .same_abi "$work/info")" true
+	says '^allowed +base task$' ctl guest e2e info
 }
 
 # All processes, and the same as the guest's own ps says of them.

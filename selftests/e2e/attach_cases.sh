@@ -145,7 +145,7 @@ attach_by_name()
 	$other start --nowait -S
 	within 20 $other qmp '{"execute":"query-status"}'
 	refuses 'instance disk is in use by VM e2e' ctl attach --vm-name other
-	says '^other: attached, 2 instances' ctl attach other --instances echo,hello
+	says '^other: attached, 2 instances' ctl attach other --name other --instances echo,hello
 	equal "VMs" "$(ctl --json list | jq -c '[.vms[].name] | sort')" '["e2e","other"]'
 	refuses "a VM named e2e is attached already" ctl attach --pid "$($other pid)" --vm-fd 99 --name e2e
 }

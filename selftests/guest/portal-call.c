@@ -125,6 +125,7 @@ static const char *type_name(__u32 type)
 	case PORTAL_SLOT_SERVICE: return "service";
 	case PORTAL_SLOT_REGS: return "regs";
 	case PORTAL_SLOT_VIRTIO_MMIO: return "virtio-mmio";
+	case PORTAL_SLOT_CHANNEL: return "channel";
 	default: return "unknown";
 	}
 }

@@ -389,6 +389,7 @@ void cmd_expire(struct cmd_chan *chan, uint64_t now)
 	/* An interrupt controller forgets an edge while the line is masked. */
 	if (chan->signalled && chan->first && chan->signalled + CMD_SIGNAL_NS <= now) {
 		chan->signalled = 0;
+		chan->stats.repeated++;
 		signal_guest(chan);
 	}
 	set_timer(chan);

@@ -430,6 +430,7 @@ static void lost_interrupt(void **state)
 	assert_int_equal(w.timer, due);
 	cmd_expire(&w.chan, due);
 	assert_int_equal(w.signals, 2);
+	assert_int_equal(info().repeated, 1);
 	assert_true(w.timer);
 	assert_int_equal(sync_once(), 1);
 	/* it came: nothing is left to be raised */

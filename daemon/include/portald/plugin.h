@@ -173,6 +173,7 @@ struct portal_command_info {
 	uint64_t cancelled;
 	uint64_t stale;		/* answers that nobody waited for any more */
 	uint64_t resets;	/* times that the guest or its agent came back */
+	uint64_t repeated;	/* interrupts raised again: the guest had not come for 1 s */
 };
 
 /* What the daemon offers. Never NULL up to the size it was built with. */

@@ -108,7 +108,9 @@ static void connecting_takes_no_longer_than_said(void **state)
 
 static void keeps_what_is_written(void **state)
 {
+	char cmd[200], mon[100];
 	struct portal_instance pi;
+	FILE *f;
 
 	(void)state;
 	ceph_need();
@@ -119,7 +121,12 @@ static void keeps_what_is_written(void **state)
 	random_io(&pi, 300);
 	compare(&pi);
 	layers_close(&pi);
-	open_it(&pi, "plain", "readonly=on");
+	/* without a configuration file */
+	snprintf(cmd, sizeof(cmd), "ceph-conf -c %s --lookup mon_host", ceph_conf);
+	f = popen(cmd, "re");
+	assert_true(f && fgets(mon, sizeof(mon), f) && !pclose(f));
+	mon[strcspn(mon, "\n")] = '\0';
+	layers_open(&pi, "rbd mon_host=%s keyring=%s/keyring image=plain readonly=on", mon, ceph_dir);
 	compare(&pi);
 	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, 0, data, 512), -EROFS);
 	layers_close(&pi);
@@ -231,7 +238,7 @@ static void wait_for_size(struct portal_instance *pi, uint64_t size)
 
 static void it_grows_and_shrinks(void **state)
 {
-	struct portal_instance pi;
+	struct portal_instance pi, reader;
 
 	(void)state;
 	ceph_need();
@@ -242,6 +249,9 @@ static void it_grows_and_shrinks(void **state)
 	assert_int_equal(block_update_size(pi.rig.blk), 0);
 	assert_int_equal(block_info(pi.rig.blk)->size, 16 << 20);
 	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, 15 << 20, data, 1 << 20), 0);
+	open_it(&reader, "grow", "readonly=on");
+	assert_int_equal(backend_resize(reader.rig.be, 20 << 20), -EROFS);
+	layers_close(&reader);
 	/* never by us */
 	assert_int_not_equal(backend_resize(pi.rig.be, 8 << 20), 0);
 	pi.rig.resized = 0;
@@ -346,7 +356,12 @@ static void an_osd_that_is_away_or_hangs_is_an_error(void **state)
 	start = now_ms();
 	while (lio(&pi, PORTAL_IO_READ, 0, 0, data, 512))
 		assert_true(now_ms() - start < 60000);
+	/* nor does the end wait for it */
+	ceph_do("osd-stop");
+	start = now_ms();
 	layers_close(&pi);
+	assert_in_range(now_ms() - start, 0, 3000);
+	ceph_do("osd-cont");
 }
 
 /* A writer in a process of its own: says which blocks were acknowledged. */
@@ -393,6 +408,7 @@ static void a_death_loses_nothing(void **state)
 {
 	unsigned int acked, stop, round;
 	struct portal_instance pi;
+	char image[200];
 	uint64_t start;
 	uint32_t last;
 	pid_t pid;
@@ -401,8 +417,12 @@ static void a_death_loses_nothing(void **state)
 	(void)state;
 	ceph_need();
 	ceph_image("dead", 8);
+	/* with no more rights than the man page says */
+	ceph_do("ceph auth get-or-create client.portal mon profile~rbd osd profile~rbd~pool=rbd "
+		"-o %s/portal", ceph_dir);
+	snprintf(image, sizeof(image), "dead id=portal keyring=%s/portal", ceph_dir);
 	for (round = 0; round < 3; round++) {
-		pid = child_start("write", "dead", &out);
+		pid = child_start("write", image, &out);
 		stop = 40 + (unsigned int)random() % 120;
 		for (acked = 0; acked < stop; acked++)
 			assert_int_equal(read(out, &last, sizeof(last)), sizeof(last));
@@ -412,7 +432,7 @@ static void a_death_loses_nothing(void **state)
 		close(out);
 		waitpid(pid, NULL, 0);
 		start = now_ms();
-		open_it(&pi, "dead", "");
+		open_it(&pi, image, "");
 		assert_in_range(now_ms() - start, 0, 8000);
 		/* the one that was under way may be there, too, over the oldest */
 		for (uint32_t i = acked < 128 ? 0 : acked - 127; i < acked; i++) {

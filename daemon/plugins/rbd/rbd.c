@@ -297,7 +297,7 @@ static int disk_submit(void *handle, struct portal_io *io)
 	if (io->op > PORTAL_IO_ZERO)
 		return -EOPNOTSUPP;
 	if (atomic_load(&disk->gone))
-		return -ENXIO;
+		return -ENOENT;
 	err = rbd_aio_create_completion(io, NULL, &comp);
 	if (err)
 		return err;

@@ -385,22 +385,69 @@ static int child_writes(const char *conf, const char *image)
 	}
 }
 
-/* exec: librados of this process is nothing for a child. */
-static pid_t child_start(const char *how, const char *image, int *out)
+/* Has it until its input ends, and closes it then. */
+static int child_holds(const char *conf, const char *image)
 {
-	int p[2];
+	struct portal_instance pi;
+	char c;
+
+	layers_open(&pi, "rbd conf=%s image=%s", conf, image);
+	if (write(1, "x", 1) != 1 || read(0, &c, 1))
+		return 1;
+	layers_close(&pi);
+	return 0;
+}
+
+/* exec: librados of this process is nothing for a child. */
+static pid_t child_start(const char *how, const char *image, int *in, int *out)
+{
+	int i[2], o[2];
 	pid_t pid;
 
-	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(i, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(o, O_CLOEXEC), 0);
 	pid = fork();
 	if (!pid) {
-		dup2(p[1], 1);
+		dup2(i[0], 0);
+		dup2(o[1], 1);
 		execl("/proc/self/exe", "rbd_test", how, ceph_conf, image, NULL);
 		_exit(127);
 	}
-	close(p[1]);
-	*out = p[0];
+	close(i[0]);
+	close(o[1]);
+	*in = i[1];
+	*out = o[0];
 	return pid;
+}
+
+static void child_end(pid_t pid, int out)
+{
+	int status;
+
+	close(out);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* Who comes while the last one is still closing it waits for that. */
+static void a_worker_that_ends_is_waited_for(void **state)
+{
+	struct portal_instance pi;
+	int in, out;
+	pid_t pid;
+	char c;
+
+	(void)state;
+	ceph_need();
+	ceph_image("next", 8);
+	pid = child_start("hold", "next", &in, &out);
+	assert_int_equal(read(out, &c, 1), 1);
+	refuse("image=next", "is in use: client.");
+	close(in);
+	open_it(&pi, "next", "");
+	layers_close(&pi);
+	child_end(pid, out);
 }
 
 /* The next worker has the image at once, and all that the dead one was told is there. */
@@ -411,8 +458,8 @@ static void a_death_loses_nothing(void **state)
 	char image[200];
 	uint64_t start;
 	uint32_t last;
+	int in, out;
 	pid_t pid;
-	int out;
 
 	(void)state;
 	ceph_need();
@@ -422,13 +469,14 @@ static void a_death_loses_nothing(void **state)
 		"-o %s/portal", ceph_dir);
 	snprintf(image, sizeof(image), "dead id=portal keyring=%s/portal", ceph_dir);
 	for (round = 0; round < 3; round++) {
-		pid = child_start("write", image, &out);
+		pid = child_start("write", image, &in, &out);
 		stop = 40 + (unsigned int)random() % 120;
 		for (acked = 0; acked < stop; acked++)
 			assert_int_equal(read(out, &last, sizeof(last)), sizeof(last));
 		kill(pid, SIGKILL);
 		while (read(out, &last, sizeof(last)) == sizeof(last))
 			acked++;
+		close(in);
 		close(out);
 		waitpid(pid, NULL, 0);
 		start = now_ms();
@@ -514,30 +562,20 @@ static int child_in_a_sandbox(const char *conf, const char *image)
 
 static void it_works_in_the_sandbox(void **state)
 {
-	int in[2], saved, out, status;
+	int in, out;
 	pid_t pid;
 	char c;
 
 	(void)state;
 	ceph_need();
 	ceph_image("box", 8);
-	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
-	saved = fcntl(0, F_DUPFD_CLOEXEC, 3);
-	dup2(in[0], 0);
-	pid = child_start("sandbox", "box", &out);
-	if (saved >= 0)
-		dup2(saved, 0);
-	close(saved);
+	pid = child_start("sandbox", "box", &in, &out);
 	assert_int_equal(read(out, &c, 1), 1);
 	ceph_do("osd-kill");
 	ceph_do("osd-start");
-	assert_int_equal(write(in[1], "x", 1), 1);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-	close(in[0]);
-	close(in[1]);
-	close(out);
+	assert_int_equal(write(in, "x", 1), 1);
+	child_end(pid, out);
+	close(in);
 }
 
 static int setup(void **state)
@@ -572,13 +610,17 @@ int main(int argc, char **argv)
 		T(a_removed_image_is_an_error),
 		T(a_killed_osd_comes_back),
 		T(an_osd_that_is_away_or_hangs_is_an_error),
+		T(a_worker_that_ends_is_waited_for),
 		T(a_death_loses_nothing),
 		T(it_works_in_the_sandbox),
 		T(a_full_pool_is_no_space),
 	};
 
+	if (argc == 4 && !strcmp(argv[1], "write"))
+		return child_writes(argv[2], argv[3]);
+	if (argc == 4 && !strcmp(argv[1], "hold"))
+		return child_holds(argv[2], argv[3]);
 	if (argc == 4)
-		return !strcmp(argv[1], "write") ? child_writes(argv[2], argv[3]) :
-			child_in_a_sandbox(argv[2], argv[3]);
+		return child_in_a_sandbox(argv[2], argv[3]);
 	return cmocka_run_group_tests(tests, ceph_start, ceph_stop);
 }

@@ -9,40 +9,66 @@
  * refuses whatever of it is still under way.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 #include "disk.h"
 
 #define NOTE	"portald.owner"
-/* of all locks that librbd itself takes */
-#define OUR_TAG	"internal"
+/* so long an owner may take to close it, such as the worker before */
+#define WAIT_MS	100
+#define TRIES	20
 
 struct owner {
 	char client[128];
 	char cookie[128];
 	char addr[128];
-	char tag[64];
+	bool by_hand;		/* not by librbd, which gives way to no such lock */
 };
+
+/* What the image's lockers were when it was opened, or refreshed since. */
+static void add_details(struct rbd_disk *disk, struct owner *o)
+{
+	char client[128], cookie[128], addr[128], tag[64];
+	size_t n[] = { sizeof(client), sizeof(cookie), sizeof(addr), sizeof(tag) };
+	int exclusive;
+
+	strcpy(o->client, "a client");
+	if (rbd_list_lockers(disk->img, &exclusive, tag, &n[3], client, &n[0], cookie, &n[1],
+			     addr, &n[2]) != 1)
+		return;
+	if (o->by_hand)
+		strcpy(o->addr, addr);
+	if (strcmp(o->addr, addr))
+		return;
+	strcpy(o->client, client);
+	strcpy(o->cookie, cookie);
+}
 
 /* 1: *o has the lock, 0: nobody, or -errno. */
 static int find_owner(struct rbd_disk *disk, struct owner *o)
 {
-	size_t tag = sizeof(o->tag), client = sizeof(o->client);
-	size_t cookie = sizeof(o->cookie), addr = sizeof(o->addr);
-	int exclusive;
-	ssize_t n;
+	rbd_lock_mode_t mode;
+	char *owner[1];
+	size_t n = 1;
+	int err = rbd_lock_get_owners(disk->img, &mode, owner, &n);
 
 	memset(o, 0, sizeof(*o));
-	n = rbd_list_lockers(disk->img, &exclusive, o->tag, &tag, o->client, &client,
-			     o->cookie, &cookie, o->addr, &addr);
-	if (n == -ERANGE)
-		return 1;		/* many, of a shared lock */
-	return n > 0 ? 1 : (int)n;
+	if (err == -ENOENT)
+		return 0;
+	if (err && err != -EBUSY)
+		return err;
+	o->by_hand = err;
+	if (!err) {
+		snprintf(o->addr, sizeof(o->addr), "%s", owner[0]);
+		rbd_lock_get_owners_cleanup(owner, n);
+	}
+	add_details(disk, o);
+	return 1;
 }
 
 /* ---- the note ----------------------------------------------------------------- */
@@ -89,18 +115,15 @@ static unsigned long long pid_namespace(void)
 
 static void leave_note(struct rbd_disk *disk)
 {
-	char note[400], boot[64], *me[1];
-	rbd_lock_mode_t mode;
-	size_t n = 1;
-	/* the lockers that librbd lists are those of when the image was opened */
-	int err = rbd_lock_get_owners(disk->img, &mode, me, &n);
+	char note[400], boot[64];
+	struct owner me;
+	int err = find_owner(disk, &me);
 
-	if (!err) {
+	if (err == 1) {
 		if (boot_id(boot, sizeof(boot)))
 			strcpy(boot, "?");
-		snprintf(note, sizeof(note), "%s %s %llu %d %llu", me[0], boot, pid_namespace(),
+		snprintf(note, sizeof(note), "%s %s %llu %d %llu", me.addr, boot, pid_namespace(),
 			 (int)getpid(), start_of(getpid()));
-		rbd_lock_get_owners_cleanup(me, n);
 		err = rbd_metadata_set(disk->img, NOTE, note);
 	}
 	if (err)
@@ -145,9 +168,11 @@ static bool is_watched_by(struct rbd_disk *disk, const struct owner *o)
 
 static int in_use(struct rbd_disk *disk, const struct owner *o)
 {
-	return keeper_fails(disk, "is in use: %s at %s has the lock%s%s; use it once, or with readonly=on; if that client is dead its lock falls within a minute",
-			    o->client, o->addr, strcmp(o->tag, OUR_TAG) ? " " : "",
-			    strcmp(o->tag, OUR_TAG) ? o->cookie : "");
+	if (o->by_hand)
+		return keeper_fails(disk, "is locked by hand: '%s', by %s at %s (rbd lock ls); use it with readonly=on, or remove that lock",
+				    o->cookie, o->client, o->addr);
+	return keeper_fails(disk, "is in use: %s at %s has its lock; use it once, or with readonly=on; if that client is dead its lock falls within a minute",
+			    o->client, o->addr);
 }
 
 static int break_lock(struct rbd_disk *disk, const struct owner *o)
@@ -173,8 +198,24 @@ static int acquire_fails(struct rbd_disk *disk, int err)
 			    strerror(-err), disk->opts.id, disk->opts.pool);
 }
 
+/* The lock of *@o: 1: can be taken, 0: not yet, -1: no. */
+static int judge(struct rbd_disk *disk, const struct owner *o)
+{
+	if (o->by_hand)
+		return in_use(disk, o);
+	if (is_dead(disk, o))
+		return break_lock(disk, o) ? -1 : 1;
+	/*
+	 * librbd breaks the lock of one who has not even the image open; it would
+	 * take it from any other who is only polite.
+	 */
+	return !is_watched_by(disk, o);
+}
+
 int lock_take(struct rbd_disk *disk)
 {
+	struct timespec ts = { .tv_nsec = WAIT_MS * 1000000L };
+	unsigned int tries = disk->opts.connect < 4 ? disk->opts.connect * TRIES / 4 : TRIES;
 	uint64_t features;
 	struct owner o;
 	int err = rbd_get_features(disk->img, &features);
@@ -182,22 +223,18 @@ int lock_take(struct rbd_disk *disk)
 	if (!err && !(features & RBD_FEATURE_EXCLUSIVE_LOCK))
 		return keeper_fails(disk, "the image has no exclusive-lock; enable it (rbd feature enable %s exclusive-lock), or set lock=off if nobody else writes to it",
 				    disk->name);
-	if (!err)
-		err = find_owner(disk, &o);
+	while (!err && (err = find_owner(disk, &o)) == 1) {
+		err = judge(disk, &o);
+		if (err < 0)
+			return -1;
+		if (err)
+			break;
+		if (!tries--)
+			return in_use(disk, &o);
+		nanosleep(&ts, NULL);
+	}
 	if (err < 0)
 		return keeper_fails(disk, "who has its lock cannot be asked: %s", strerror(-err));
-	if (err) {
-		bool dead = is_dead(disk, &o);
-
-		/*
-		 * Acquiring would wait for whoever locked it by hand, and take it
-		 * from a client that is only polite.
-		 */
-		if (strcmp(o.tag, OUR_TAG) || (!dead && is_watched_by(disk, &o)))
-			return in_use(disk, &o);
-		if (dead && break_lock(disk, &o))
-			return -1;
-	}
 	err = rbd_lock_acquire(disk->img, RBD_LOCK_MODE_EXCLUSIVE);
 	if (err)
 		return acquire_fails(disk, err);

@@ -68,7 +68,7 @@ static void explains_what_is_wrong(void **state)
 	refuse("image=wrong pool=nosuch", "there is no pool 'nosuch'");
 	refuse("image=wrong namespace=nosuch", "rbd/nosuch/wrong: there is no such image");
 	refuse("image=wrong snapshot=nosuch", "no such snapshot");
-	refuse("image=wrong id=nobody", "does not know client.nobody");
+	refuse("image=wrong id=nobody", "no key of client.nobody");
 	refuse("image=wrong keyring=/nonexistent", "/nonexistent cannot be read");
 	ceph_do("ceph auth get-or-create client.poor mon allow~r -o %s/poor", ceph_dir);
 	snprintf(words, sizeof(words), "image=wrong id=poor keyring=%s/poor", ceph_dir);
@@ -562,15 +562,21 @@ static int child_in_a_sandbox(const char *conf, const char *image)
 
 static void it_works_in_the_sandbox(void **state)
 {
+	char cmd[128], c;
 	int in, out;
 	pid_t pid;
-	char c;
 
 	(void)state;
 	ceph_need();
 	ceph_image("box", 8);
 	pid = child_start("sandbox", "box", &in, &out);
 	assert_int_equal(read(out, &c, 1), 1);
+	/* none of librbd's threads has a capability left */
+	snprintf(cmd, sizeof(cmd), "grep -L '^CapEff:.0*$' /proc/%d/task/*/status | grep .",
+		 (int)pid);
+	assert_int_not_equal(system(cmd), 0);
+	snprintf(cmd, sizeof(cmd), "test $(ls /proc/%d/task | wc -l) -gt 5", (int)pid);
+	assert_int_equal(system(cmd), 0);
 	ceph_do("osd-kill");
 	ceph_do("osd-start");
 	assert_int_equal(write(in, "x", 1), 1);

@@ -130,6 +130,13 @@ int keeper_fails(struct rbd_disk *disk, const char *fmt, ...)
 int image_open(struct rbd_disk *disk);
 void image_close(struct rbd_disk *disk);
 
+/*
+ * key.c, for the keeper. The key goes from the keyring to librados: 0, -ENODATA: it
+ * is not in there, or -errno. Then the calling thread has no capabilities any more.
+ */
+int key_take(struct rbd_disk *disk);
+int key_drop_rights(void);
+
 /* lock.c, for the keeper: the exclusive lock is ours, or why it is not. */
 int lock_take(struct rbd_disk *disk);
 

@@ -94,41 +94,44 @@ static int configure(struct rbd_disk *disk)
 	return 0;
 }
 
-static int connect_fails(struct rbd_disk *disk, int err)
+/* @key: what key_take() said */
+static int connect_fails(struct rbd_disk *disk, int err, int key)
 {
 	char mons[256] = "", keyring[512] = "";
 
 	rados_conf_get(disk->cluster, "mon_host", mons, sizeof(mons));
 	rados_conf_get(disk->cluster, "keyring", keyring, sizeof(keyring));
-	if (!*mons && err != -EACCES)
+	if (!*mons)
 		return keeper_fails(disk, "no monitor is known; set mon_host=, or conf= to a file that names some");
-	if (err == -EACCES && access(keyring, R_OK) && !strchr(keyring, ','))
-		return keeper_fails(disk, "the keyring %s cannot be read: %s", keyring,
-				    strerror(errno));
-	switch (err) {
-	case -ETIMEDOUT:
+	if (err == -ETIMEDOUT)
 		return keeper_fails(disk, "no monitor answers within %u s (mon_host %s)",
 				    disk->opts.connect, mons);
-	case -EACCES:
-	case -EPERM:
-	case -ENOENT:
-		return keeper_fails(disk, "the cluster does not know client.%s, or not by this key (keyring %s)",
-				    disk->opts.id, keyring);
-	default:
+	if (err != -EACCES && err != -EPERM && err != -ENOENT)
 		return keeper_fails(disk, "cannot connect to the monitors %s: %s", mons,
 				    strerror(-err));
-	}
+	if (key == -ENODATA)
+		return keeper_fails(disk, "there is no key of client.%s in the keyring %s",
+				    disk->opts.id, keyring);
+	if (key)
+		return keeper_fails(disk, "the keyring %s cannot be read: %s", keyring,
+				    strerror(-key));
+	return keeper_fails(disk, "the cluster does not know client.%s by the key in %s",
+			    disk->opts.id, keyring);
 }
 
 static int connect_cluster(struct rbd_disk *disk)
 {
-	int err = configure(disk);
+	int err = configure(disk), key;
 
 	if (err)
 		return err;
+	key = key_take(disk);
+	err = key_drop_rights();
+	if (err)
+		return keeper_fails(disk, "capabilities cannot be dropped: %s", strerror(-err));
 	err = rados_connect(disk->cluster);
 	if (err)
-		return connect_fails(disk, err);
+		return connect_fails(disk, err, key);
 	err = rados_ioctx_create(disk->cluster, disk->opts.pool, &disk->ioctx);
 	if (err) {
 		disk->ioctx = NULL;

@@ -115,8 +115,6 @@ static void keep(struct rbd_disk *disk)
 
 			pthread_mutex_unlock(&disk->lock);
 			err = rbd_resize2(disk->img, size, false, progress, NULL);
-			if (!err)
-				atomic_store(&disk->size, (long long)size);
 			pthread_mutex_lock(&disk->lock);
 			disk->resize_err = err;
 			disk->resize = false;
@@ -254,6 +252,9 @@ int keeper_resize(struct rbd_disk *disk, uint64_t size)
 			err = -ETIMEDOUT;
 	if (!err)
 		err = disk->resize_err;
+	/* of one that ends later the watch tells */
+	if (!err)
+		atomic_store(&disk->size, (long long)size);
 	pthread_mutex_unlock(&disk->lock);
 	return err;
 }

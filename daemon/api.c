@@ -182,4 +182,6 @@ const struct portald_api plugin_api = {
 	.command_info = api_command_info,
 	.lower_info = lower_info,
 	.lower_submit = lower_submit,
+	.lower_cancel = lower_cancel,
+	.lower_resize = lower_resize,
 };

@@ -400,6 +400,16 @@ void block_cancel(struct block *blk)
 	}
 }
 
+/**
+ * block_cancel_one() - nobody wants the result of this one
+ * @req: in flight; its done() may run before this returns
+ */
+void block_cancel_one(struct block_req *req)
+{
+	if (!req->cancelled)
+		block_abandon(req, -ECANCELED);
+}
+
 unsigned int block_inflight(const struct block *blk)
 {
 	return blk->inflight;

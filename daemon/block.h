@@ -182,6 +182,7 @@ void block_submit(struct block *blk, struct block_req *req);
 unsigned int block_inflight(const struct block *blk);
 int block_drain(struct block *blk);
 void block_cancel(struct block *blk);
+void block_cancel_one(struct block_req *req);
 void block_set_timeout(struct block *blk, unsigned int ms);
 int block_swap(struct block *blk, struct backend *be);
 int block_update_size(struct block *blk);

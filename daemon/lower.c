@@ -17,7 +17,8 @@
 struct lower_req {
 	struct block_req req;
 	struct portal_lower *lower;
-	struct lower_req *next;		/* free */
+	struct lower_req *next;		/* free, or in flight */
+	struct lower_req *prev;		/* in flight */
 	struct portal_io *io;
 	void (*done)(struct portal_io *io, int err);
 	struct iovec *iov;		/* our copy: the block layer cuts it */
@@ -33,6 +34,7 @@ struct portal_lower {
 	bool started;
 	struct portal_lower_info info;
 	struct lower_req *reqs;		/* free */
+	struct lower_req *inflight;
 };
 
 /* The key as the layer at @depth sees it, or NULL: it is another layer's. */
@@ -216,6 +218,12 @@ static void req_done(struct block_req *req, int err)
 	struct portal_io *io = r->io;
 	void (*done)(struct portal_io *io, int err) = r->done;
 
+	if (r->prev)
+		r->prev->next = r->next;
+	else
+		r->lower->inflight = r->next;
+	if (r->next)
+		r->next->prev = r->prev;
 	r->next = r->lower->reqs;
 	r->lower->reqs = r;
 	done(io, err);
@@ -274,6 +282,27 @@ int lower_submit(struct portal_lower *lower, struct portal_io *io,
 	r->req.iov = r->iov;
 	r->req.iovcnt = io->iovcnt;
 	r->req.done = req_done;
+	r->prev = NULL;
+	r->next = lower->inflight;
+	if (r->next)
+		r->next->prev = r;
+	lower->inflight = r;
 	block_submit(lower->blk, &r->req);
 	return 0;
+}
+
+void lower_cancel(struct portal_lower *lower, struct portal_io *io)
+{
+	struct lower_req *r = lower->inflight;
+
+	while (r && r->io != io)
+		r = r->next;
+	if (r)
+		block_cancel_one(&r->req);
+}
+
+/* Who is above asks for the size afterwards, by lower_info(). */
+int lower_resize(struct portal_lower *lower, uint64_t size)
+{
+	return backend_resize(lower->be, size);
 }

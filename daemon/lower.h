@@ -51,5 +51,7 @@ void lower_close(struct portal_lower *lower);
 const struct portal_lower_info *lower_info(struct portal_lower *lower);
 int lower_submit(struct portal_lower *lower, struct portal_io *io,
 		 void (*done)(struct portal_io *io, int err));
+void lower_cancel(struct portal_lower *lower, struct portal_io *io);
+int lower_resize(struct portal_lower *lower, uint64_t size);
 
 #endif /* PORTALD_LOWER_H */

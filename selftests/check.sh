@@ -265,6 +265,9 @@ long()
 		# 4: it cannot run here, and says why
 		one "power cuts of $k" sh -c "daemon/tests/powercut.sh $k || [ \$? = 4 ]"
 	done
+	one "packages of Ceph" selftests/rig/deps.sh ceph
+	suite "rbd on a Ceph cluster" env CMOCKA_MESSAGE_OUTPUT=TAP PORTAL_RBD_KILLS=10 \
+		make -s -C daemon check-ceph
 	for k in $kernels; do
 		release=$(release_of "$k") || continue
 		one "modules for $release" sh -c "make -s module KVER=$release &&

@@ -93,6 +93,7 @@ static const struct portald_api layer_api = {
 	.parse_size = layer_parse_size, .parse_bool = layer_parse_bool, .uring = layer_uring,
 	.io_done = backend_io_done, .size_changed = layer_size_changed,
 	.lower_info = lower_info, .lower_submit = lower_submit,
+	.lower_cancel = lower_cancel, .lower_resize = lower_resize,
 };
 
 /* "fault lower=memory lower.size=1M": words are keys; @err gets the message. */

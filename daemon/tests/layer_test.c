@@ -333,19 +333,58 @@ static void faults_can_be_turned_on(void **state)
 	unlink(control);
 }
 
-/* A deadline above a delay: the request stays until the filter lets go of it. */
-static void a_deadline_waits_for_a_filter(void **state)
+/* A deadline, or a reset, ends what waits in the lowest of three layers. */
+static void cancelling_goes_down(void **state)
 {
-	struct portal_instance pi;
+	char log[] = "/tmp/portald-log-XXXXXX";
+	static struct rig_req r[8];
 	uint64_t start = now_ms();
+	struct portal_instance pi;
+	int fd = mkstemp(log);
 
 	(void)state;
-	layers_open(&pi, "fault lower=memory lower.size=8M fault=delay=120");
+	layers_open(&pi, "fault lower=log lower.log=%s lower.lower=fault lower.lower.fault=delay=60000 "
+		    "lower.lower.lower=memory lower.lower.lower.size=8M", log);
 	block_set_timeout(pi.rig.blk, 20);
-	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, 0, a, 512), 0);
-	assert_true(now_ms() - start >= 115);
-	assert_int_equal(block_stats(pi.rig.blk)->timeouts, 1);
+	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, 0, a, 512), -ETIMEDOUT);
+	assert_int_equal(lio(&pi, PORTAL_IO_FLUSH, 0, 0, NULL, 0), -ETIMEDOUT);
+	assert_int_equal(block_stats(pi.rig.blk)->timeouts, 2);
+	block_set_timeout(pi.rig.blk, 0);
+	for (unsigned int i = 0; i < 8; i++)
+		rig_submit(&pi.rig, &r[i], PORTAL_IO_READ, 0, i * 4096, b + i * 4096, 4096, 0);
+	block_cancel(pi.rig.blk);
+	assert_int_equal(block_drain(pi.rig.blk), 0);
+	for (unsigned int i = 0; i < 8; i++)
+		assert_int_equal(r[i].err, -ECANCELED);
+	assert_true(now_ms() - start < 30000);
 	layers_close(&pi);
+	close(fd);
+	unlink(log);
+}
+
+static void resizing_goes_down(void **state)
+{
+	char image[] = "/tmp/portald-layer-XXXXXX", log[] = "/tmp/portald-log-XXXXXX";
+	int fd = mkstemp(image), log_fd = mkstemp(log);
+	struct portal_instance pi;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	layers_open(&pi, "fault lower=log lower.log=%s lower.lower=file lower.lower.path=%s",
+		    log, image);
+	assert_int_equal(backend_resize(pi.rig.be, 2 << 20), 0);
+	assert_int_equal(block_update_size(pi.rig.blk), 0);
+	assert_int_equal(block_info(pi.rig.blk)->size, 2 << 20);
+	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, (2 << 20) - 512, a, 512), 0);
+	layers_close(&pi);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 2 << 20);
+	layers_open(&pi, "fault lower=memory lower.size=1M");
+	assert_int_equal(backend_resize(pi.rig.be, 2 << 20), -EOPNOTSUPP);
+	layers_close(&pi);
+	close(fd);
+	close(log_fd);
+	unlink(image);
+	unlink(log);
 }
 
 static void a_new_size_goes_up(void **state)
@@ -440,7 +479,8 @@ int main(void)
 		cmocka_unit_test(memory_gives_pages_back),
 		cmocka_unit_test(faults_come_as_ordered),
 		cmocka_unit_test(faults_can_be_turned_on),
-		cmocka_unit_test(a_deadline_waits_for_a_filter),
+		cmocka_unit_test(cancelling_goes_down),
+		cmocka_unit_test(resizing_goes_down),
 		cmocka_unit_test(a_new_size_goes_up),
 		cmocka_unit_test(the_log_tells_what_a_power_cut_leaves),
 		cmocka_unit_test(a_plugin_of_old_works),

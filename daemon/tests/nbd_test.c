@@ -12,14 +12,10 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
-#include "layer_rig.h"
-
-#define DISK	(8U << 20)
+#include "model.h"
 
 static char dir[64], sock[96], image[96];
 static pid_t server;
-static char data[1 << 20], back[1 << 20];
-static char *model;
 
 static bool have(const char *program)
 {
@@ -124,44 +120,6 @@ static int teardown(void **state)
 static void open_it(struct portal_instance *pi, const char *more)
 {
 	layers_open(pi, "nbd uri=nbd+unix:///?socket=%s %s", sock, more);
-}
-
-static void random_io(struct portal_instance *pi, unsigned int rounds)
-{
-	for (unsigned int i = 0; i < rounds; i++) {
-		uint64_t len = (uint64_t)(random() % 256 + 1) * 512;
-		uint64_t off = (uint64_t)random() % ((DISK - len) / 512) * 512;
-
-		switch (random() % 5) {
-		case 0:
-			assert_int_equal(lio(pi, PORTAL_IO_ZERO, i & 3, off, NULL, len), 0);
-			memset(model + off, 0, len);
-			break;
-		case 1:
-			assert_int_equal(lio(pi, PORTAL_IO_DISCARD, 0, off, NULL, len), 0);
-			assert_int_equal(lio(pi, PORTAL_IO_READ, 0, off, model + off, len), 0);
-			break;
-		case 2:
-			assert_int_equal(rig_io(&pi->rig, PORTAL_IO_READ, 0, off, back, len,
-						4096 + (size_t)random() % 4096), 0);
-			assert_memory_equal(back, model + off, len);
-			break;
-		default:
-			rig_fill(data, len, i);
-			memcpy(model + off, data, len);
-			assert_int_equal(rig_io(&pi->rig, PORTAL_IO_WRITE, i & 1, off, data, len,
-						4096 + (size_t)random() % 4096), 0);
-		}
-	}
-	assert_int_equal(lio(pi, PORTAL_IO_FLUSH, 0, 0, NULL, 0), 0);
-}
-
-static void compare(struct portal_instance *pi)
-{
-	for (uint64_t off = 0; off < DISK; off += sizeof(back)) {
-		assert_int_equal(lio(pi, PORTAL_IO_READ, 0, off, back, sizeof(back)), 0);
-		assert_memory_equal(back, model + off, sizeof(back));
-	}
 }
 
 static void explains_what_is_wrong(void **state)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* process_test.c - VMMs found by the names that their users know */
-/* LINK: process.o log.o */
+/* LINK: process.o log.o -lkvmportal */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

@@ -16,6 +16,7 @@ usage()
 	  check   static analysis, libFuzzer and the TAP runner   (default)
 	  libkvm  kernel source, for the LIBKVM tests
 	  debug   kernel source and what building a kernel needs
+	  ceph    a Ceph cluster, for the rbd plugin's long test (220 MB)
 	  flavours  headers of the cloud and rt kernels
 	  --list  print what is missing and install nothing
 	USAGE
@@ -24,7 +25,7 @@ usage()
 
 declare -A packages=(
 	[build]="build-essential libcap-ng-dev libcmocka-dev libinih-dev
-		libjson-c-dev libnbd-dev liburing-dev libseccomp-dev libsystemd-dev kmod
+		libjson-c-dev libnbd-dev librbd-dev liburing-dev libseccomp-dev libsystemd-dev kmod
 		pahole pkg-config python3-dev @headers-6.1 @headers-6.12"
 	[rig]="busybox-static cpio e2fsprogs gzip jq kmod qemu-system-x86
 		util-linux xz-utils zstd"
@@ -32,6 +33,7 @@ declare -A packages=(
 	[libkvm]="build-essential xz-utils linux-source-6.1"
 	[debug]="bc bison build-essential cpio flex kmod libelf-dev libssl-dev
 		linux-source-6.12 xz-utils"
+	[ceph]="ceph-common ceph-mgr ceph-mon ceph-osd librbd-dev"
 	[flavours]="@headers-6.1-cloud @headers-6.1-rt @headers-6.12-cloud
 		@headers-6.12-rt"
 )

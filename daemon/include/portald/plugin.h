@@ -230,6 +230,14 @@ struct portald_api {
 	/* It will soon be over: -ENOENT: there is no such one. */
 	int (*command_cancel)(struct portal_instance *pi, uint64_t txn);
 	int (*command_info)(struct portal_instance *pi, struct portal_command_info *info);
+	/*
+	 * For .cancel and .resize of a filter, from the event thread: what the
+	 * layer below makes of it. @io was given to lower_submit(), and has not
+	 * ended; it may end before lower_cancel() returns. lower_resize() is
+	 * -EOPNOTSUPP where that layer cannot.
+	 */
+	void (*lower_cancel)(struct portal_lower *lower, struct portal_io *io);
+	int (*lower_resize)(struct portal_lower *lower, uint64_t size);
 };
 
 struct portald_plugin {

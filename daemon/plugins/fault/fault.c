@@ -44,7 +44,7 @@ struct rule {
 	bool is_short, torn;
 };
 
-/* A request that a rule has hit. */
+/* A request that a rule has hit: the request's plugin_data[0]. */
 struct hit {
 	struct portal_uring_op op;
 	struct __kernel_timespec ts;
@@ -52,6 +52,7 @@ struct hit {
 	struct portal_io *io;	/* the guest's */
 	struct portal_io part;
 	struct iovec *iov;
+	bool delayed;		/* the timer runs */
 	int err;
 };
 
@@ -350,18 +351,29 @@ static void run_part(struct hit *h)
 
 static void delayed(struct portal_uring_op *op, int res)
 {
-	run_part((struct hit *)op);
+	struct hit *h = (struct hit *)op;
+
+	h->delayed = false;
+	run_part(h);
 }
 
-static int delay(struct hit *h, unsigned int ms)
+static struct io_uring_sqe *get_sqe(const struct hit *h)
 {
 	struct io_uring *ring = api->uring(h->fault->pi);
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
 	if (!sqe && io_uring_submit(ring) >= 0)
 		sqe = io_uring_get_sqe(ring);
+	return sqe;
+}
+
+static int delay(struct hit *h, unsigned int ms)
+{
+	struct io_uring_sqe *sqe = get_sqe(h);
+
 	if (!sqe)
 		return -EAGAIN;
+	h->delayed = true;
 	h->op.done = delayed;
 	h->ts.tv_sec = ms / 1000;
 	h->ts.tv_nsec = ms % 1000 * 1000000L;
@@ -403,6 +415,7 @@ static int fault_submit(void *handle, struct portal_io *io)
 	struct hit *h;
 	int err = 0;
 
+	io->plugin_data[0] = NULL;
 	if (!r)
 		return api->lower_submit(f->lower, io, passed);
 	h = calloc(1, sizeof(*h));
@@ -412,6 +425,7 @@ static int fault_submit(void *handle, struct portal_io *io)
 	h->io = io;
 	h->err = r->err;
 	h->part = *io;
+	io->plugin_data[0] = h;
 	if (r->is_short || (r->torn && io->op == PORTAL_IO_WRITE)) {
 		err = cut(h, r->len);
 	} else if (r->err) {
@@ -427,6 +441,32 @@ static int fault_submit(void *handle, struct portal_io *io)
 		free(h);
 	}
 	return err;
+}
+
+/* What is delayed ends at once; what is below, as that layer likes. */
+static void fault_cancel(void *handle, struct portal_io *io)
+{
+	struct fault *f = handle;
+	struct hit *h = io->plugin_data[0];
+	struct io_uring_sqe *sqe;
+
+	if (!h || !h->delayed) {
+		api->lower_cancel(f->lower, h ? &h->part : io);
+		return;
+	}
+	sqe = get_sqe(h);
+	if (!sqe)
+		return;
+	io_uring_prep_timeout_remove(sqe, (uintptr_t)&h->op, 0);
+	io_uring_sqe_set_data(sqe, NULL);
+	h->part.op = PORTAL_IO_READ;	/* nothing of it, and not even a flush */
+	h->part.len = 0;
+	h->err = -ECANCELED;
+}
+
+static int fault_resize(void *handle, uint64_t size)
+{
+	return api->lower_resize(((struct fault *)handle)->lower, size);
 }
 
 static struct portald_plugin plugin = {
@@ -451,6 +491,8 @@ static struct portald_plugin plugin = {
 	.can_discard = fault_yes,
 	.can_zero = fault_yes,
 	.submit = fault_submit,
+	.cancel = fault_cancel,
+	.resize = fault_resize,
 };
 
 PORTALD_PLUGIN(plugin)

@@ -202,6 +202,16 @@ static int log_submit(void *handle, struct portal_io *io)
 	return err;
 }
 
+static void log_cancel(void *handle, struct portal_io *io)
+{
+	api->lower_cancel(((struct log *)handle)->lower, io);
+}
+
+static int log_resize(void *handle, uint64_t size)
+{
+	return api->lower_resize(((struct log *)handle)->lower, size);
+}
+
 static struct portald_plugin plugin = {
 	.name = "log",
 	.longname = "recorder of writes",
@@ -222,6 +232,8 @@ static struct portald_plugin plugin = {
 	.can_discard = log_yes,
 	.can_zero = log_yes,
 	.submit = log_submit,
+	.cancel = log_cancel,
+	.resize = log_resize,
 };
 
 PORTALD_PLUGIN(plugin)

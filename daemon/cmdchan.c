@@ -307,9 +307,21 @@ static void fail(struct cmd_chan *chan, int status, struct portal_command **over
 	chan->env.timer(chan->env.arg, 0);
 }
 
+static void break_off(struct cmd_chan *chan, const char *what, struct portal_command **over)
+{
+	log_warn("the guest's ring of %s makes no sense: its channel is closed", what);
+	chan->broken = true;
+	fail(chan, -EPROTO, over);
+}
+
+/*
+ * Answers are taken first, then events are told, then the answers: whoever is told
+ * that a hook is gone has heard all of it.
+ */
 int cmd_sync(struct cmd_chan *chan, uint64_t epoch, uint64_t number, uint64_t *value)
 {
 	struct portal_command *over = NULL;
+	bool synced = false;
 	int ret = 0;
 
 	pthread_mutex_lock(&chan->lock);
@@ -325,16 +337,22 @@ int cmd_sync(struct cmd_chan *chan, uint64_t epoch, uint64_t number, uint64_t *v
 			ring_reset(chan);
 			chan->synced = true;
 		}
+		synced = true;
 		ret = take_answers(chan, &over);
-		if (ret) {
-			log_warn("the guest's ring of answers makes no sense: its channel is closed");
-			chan->broken = true;
-			fail(chan, -EPROTO, &over);
-		} else {
+		if (ret)
+			break_off(chan, "answers", &over);
+		else
 			*value = publish_all(chan);
-		}
 	}
 	pthread_mutex_unlock(&chan->lock);
+	if (synced && !ret) {
+		ret = ring_events(chan);
+		if (ret) {
+			pthread_mutex_lock(&chan->lock);
+			break_off(chan, "events", &over);
+			pthread_mutex_unlock(&chan->lock);
+		}
+	}
 	call_done(over);
 	return ret;
 }

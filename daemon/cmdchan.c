@@ -307,6 +307,12 @@ static void fail(struct cmd_chan *chan, int status, struct portal_command **over
 	chan->env.timer(chan->env.arg, 0);
 }
 
+static void hooks_ended(struct cmd_chan *chan)
+{
+	if (chan->env.event)
+		chan->env.event(chan->env.arg, NULL);
+}
+
 static void break_off(struct cmd_chan *chan, const char *what, struct portal_command **over)
 {
 	log_warn("the guest's ring of %s makes no sense: its channel is closed", what);
@@ -353,6 +359,8 @@ int cmd_sync(struct cmd_chan *chan, uint64_t epoch, uint64_t number, uint64_t *v
 			pthread_mutex_unlock(&chan->lock);
 		}
 	}
+	if (ret == -EPROTO)
+		hooks_ended(chan);
 	call_done(over);
 	return ret;
 }
@@ -553,14 +561,18 @@ int cmd_open(struct cmd_chan *chan, uint64_t gpa, uint32_t epoch)
 void cmd_close(struct cmd_chan *chan, int status)
 {
 	struct portal_command *over = NULL;
+	bool was_open;
 
 	pthread_mutex_lock(&chan->lock);
-	if (chan->open) {
+	was_open = chan->open;
+	if (was_open) {
 		fail(chan, status, &over);
 		chan->open = chan->synced = false;
 		ring_close(chan);
 	}
 	pthread_mutex_unlock(&chan->lock);
+	if (was_open)
+		hooks_ended(chan);
 	call_done(over);
 }
 

@@ -54,7 +54,10 @@ struct cmd_env {
 	void (*signal)(void *arg);
 	/* cmd_expire() is to be called at @ns of CLOCK_MONOTONIC; 0: never. */
 	void (*timer)(void *arg, uint64_t ns);
-	/* A hook tells something; @ev is a copy. Without the lock. NULL: nobody hears. */
+	/*
+	 * A hook tells something; @ev is a copy, NULL: there are no hooks any more.
+	 * Without the lock. May be NULL: nobody hears.
+	 */
 	void (*event)(void *arg, const struct portal_event *ev);
 };
 

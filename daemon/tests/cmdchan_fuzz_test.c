@@ -68,6 +68,8 @@ static void no_timer(void *arg, uint64_t ns)
 static void on_event(void *arg, const struct portal_event *ev)
 {
 	(void)arg;
+	if (!ev)
+		return;
 	assert_in_range(ev->len, sizeof(*ev), PORTAL_EVENT_MAX);
 	assert_true(ev->str_len <= ev->len - sizeof(*ev));
 	if (ev->str_len)

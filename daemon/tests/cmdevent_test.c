@@ -30,7 +30,7 @@ static struct world {
 	struct portal_channel *head;
 	uint32_t tail;
 	struct cmd_chan chan;
-	unsigned int told;
+	unsigned int told, ended;
 	uint64_t sum;
 	union {
 		struct portal_event ev;
@@ -59,6 +59,10 @@ static void no_timer(void *arg, uint64_t ns)
 static void on_event(void *arg, const struct portal_event *ev)
 {
 	(void)arg;
+	if (!ev) {
+		w.ended++;
+		return;
+	}
 	assert_in_range(ev->len, sizeof(*ev), PORTAL_EVENT_MAX);
 	assert_int_equal(ev->hook >> 32, EPOCH);
 	/* not while the lock is held: a plugin may start a command here */
@@ -296,17 +300,19 @@ static void nonsense(void **state)
 		struct portal_event *ev;					\
 										\
 		reopen();							\
-		w.told = 0;							\
+		w.told = w.ended = 0;						\
 		put(1, NULL);							\
 		ev = put(2, "string");						\
 		change;								\
 		put(3, NULL);							\
 		assert_int_equal(sync_chan(), -EPROTO);				\
 		assert_int_equal(w.told, 1);					\
+		assert_int_equal(w.ended, 1);					\
 		assert_int_equal(sync_chan(), -ENODEV);				\
 		assert_int_equal(w.told, 1);					\
 	} while (0)
 	(void)state;
+	open_chan();
 	WRONG(ev->len = 0);
 	WRONG(ev->len = 4);
 	WRONG(ev->len = 8);
@@ -398,6 +404,18 @@ static void only_the_index_is_written(void **state)
 	free(before);
 }
 
+static void hooks_end_with_the_channel(void **state)
+{
+	(void)state;
+	cmd_close(&w.chan, -ECONNRESET);
+	assert_int_equal(w.ended, 0);
+	open_chan();
+	put(1, NULL);
+	cmd_close(&w.chan, -ECONNRESET);
+	assert_int_equal(w.ended, 1);
+	assert_int_equal(w.told, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -407,7 +425,7 @@ int main(void)
 		TEST(wrong_rings), TEST(no_ring), TEST(told_in_order), TEST(wraps),
 		TEST(full_to_the_last_byte), TEST(another_epoch), TEST(nonsense),
 		TEST(tail_runs_away), TEST(strings_end), TEST(events_before_answers),
-		TEST(only_the_index_is_written),
+		TEST(only_the_index_is_written), TEST(hooks_end_with_the_channel),
 	};
 
 	log_open(0, "cmdevent_test");

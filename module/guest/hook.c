@@ -88,6 +88,9 @@ static int check_conf(const struct portal_cmd_hook *conf)
 {
 	if (conf->kind == PORTAL_EVENT_PAD || conf->kind > PORTAL_EVENT_KPROBE)
 		return -EOPNOTSUPP;
+	/* Its arguments, and what it returns, are often the kernel's addresses. */
+	if (conf->kind == PORTAL_EVENT_KPROBE && !(agent_classes() & BIT_ULL(PORTAL_CLASS_KMEM)))
+		return -EPERM;
 	if (!conf->when || conf->when > (HOOK_ENTRY | HOOK_RETURN) ||
 	    (conf->when != HOOK_ENTRY && !has_moments(conf->kind)))
 		return -EINVAL;

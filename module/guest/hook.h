@@ -103,6 +103,7 @@ struct agent_hook {
  * @ret: result
  * @args: arguments
  * @path: string that is not the process's, or NULL
+ * @no_args: they are gone
  */
 struct hook_hit {
 	u32 flags;
@@ -110,6 +111,7 @@ struct hook_hit {
 	s64 ret;
 	u64 args[6];
 	const char *path;
+	bool no_args;
 };
 
 /* A string that an event has, and that filters look at. */

@@ -237,7 +237,7 @@ static void get_string(const struct agent_hook *hook, const struct hook_hit *hit
 		if (strscpy(string->str, hit->path, sizeof(string->str)) < 0)
 			string->flags = PORTAL_EVENT_F_CUT;
 		string->len = strlen(string->str) + 1;
-	} else if (hook->conf.string_arg) {
+	} else if (hook->conf.string_arg && !hit->no_args) {
 		copy_string(string, hit->args[hook->conf.string_arg - 1]);
 	}
 }

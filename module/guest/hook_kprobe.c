@@ -35,7 +35,7 @@ static int function_returns(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	struct kretprobe *krp = get_kretprobe(ri);
 	struct hook_hit hit = {
-		.flags = PORTAL_EVENT_F_RETURN, .ret = regs_return_value(regs),
+		.flags = PORTAL_EVENT_F_RETURN, .ret = regs_return_value(regs), .no_args = true,
 	};
 
 	/* It may be about to be unregistered. */

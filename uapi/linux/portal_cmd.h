@@ -343,7 +343,7 @@ struct portal_cmd_hook {
 
 /**
  * struct portal_cmd_hook_filter - little endian
- * @field: 1: thread, 2: process, 3: comm, 4: number, 5: returned value, 6: the string, 16 to 21: arguments
+ * @field: 1: thread, 2: process, 3: comm, 4: number, 5: returned value, 6: the string, 16 to 21: arguments (the last two not when a function returns)
  * @cmp: 1: equal, 2: not equal, 3: less, 4: less or equal, 5: greater, 6: greater or equal, 7: from value to value2, 8: all bits of value set, 9: all bits of value clear, 10: no errno, 11: an errno, 12: the same string, 13: begins with it, 14: ends with it, 15: contains it
  * @flags: 1: numbers are signed
  * @value: to compare with

@@ -10,7 +10,8 @@
  * Hooks (hook_start) are the connection's: they end with it. Between replies come
  * their events: a reply with PORTAL_GUEST_F_EVENT, whose answer is one struct
  * portal_event after the other. Who does not read them loses some, and is told how
- * many. Before hook_stop is answered, all events of its hooks have been sent.
+ * many. Before hook_stop is answered, all events of its hooks have been sent. If the
+ * guest's agent ends, so do its hooks, and connections that had any.
  */
 #ifndef PORTALD_GUEST_SOCKET_H
 #define PORTALD_GUEST_SOCKET_H

@@ -319,8 +319,9 @@ struct portald_plugin {
 	/*
 	 * A hook that a command added tells something. @ev is a copy, valid during
 	 * the callback: ev->len bytes, in which the string, if it has one, ends.
-	 * What is in it is the guest's word. In the worker's thread; not to be
-	 * waited in, for the guest waits too.
+	 * What is in it is the guest's word. NULL: all hooks have ended, with the
+	 * guest's agent. In the worker's thread; not to be waited in, for the guest
+	 * waits too.
 	 */
 	void (*event)(void *handle, const struct portal_event *ev);
 };

@@ -373,10 +373,28 @@ static struct conn *find_conn(uint64_t cookie)
 	return NULL;
 }
 
+/* Who waits for events would wait for ever; what is in the buffer is still sent. */
+static void end_listeners(void)
+{
+	for (int i = 0; i < MAX_CONNS; i++) {
+		struct conn *c = &conns[i];
+
+		pthread_mutex_lock(&c->lock);
+		if (c->fd >= 0 && c->events)
+			shutdown(c->fd, SHUT_RD);
+		pthread_mutex_unlock(&c->lock);
+	}
+}
+
 static void agent_event(void *handle, const struct portal_event *ev)
 {
-	struct conn *c = find_conn(ev->cookie);
+	struct conn *c;
 
+	if (!ev) {
+		end_listeners();
+		return;
+	}
+	c = find_conn(ev->cookie);
 	if (!c) {
 		sweep(ev->cookie);
 		return;

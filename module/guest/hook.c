@@ -57,6 +57,8 @@ static int start(struct agent_hook *hook)
 
 	if (hook->conf.kind == PORTAL_EVENT_KPROBE)
 		return hook_kprobe_start(hook);
+	if (hook->conf.kind == PORTAL_EVENT_UPROBE)
+		return hook_uprobe_start(hook);
 	if (when & HOOK_ENTRY)
 		ret = trace_get(hook->conf.kind, HOOK_ENTRY);
 	if (!ret && (when & HOOK_RETURN)) {
@@ -73,6 +75,10 @@ static void stop(struct agent_hook *hook)
 		hook_kprobe_stop(hook);
 		return;
 	}
+	if (hook->conf.kind == PORTAL_EVENT_UPROBE) {
+		hook_uprobe_stop(hook);
+		return;
+	}
 	if (hook->conf.when & HOOK_ENTRY)
 		trace_put(hook->conf.kind, HOOK_ENTRY);
 	if (hook->conf.when & HOOK_RETURN)
@@ -81,15 +87,27 @@ static void stop(struct agent_hook *hook)
 
 static bool has_moments(u16 kind)
 {
-	return kind == PORTAL_EVENT_SYSCALL || kind == PORTAL_EVENT_KPROBE;
+	return kind == PORTAL_EVENT_SYSCALL || kind == PORTAL_EVENT_KPROBE ||
+	       kind == PORTAL_EVENT_UPROBE;
+}
+
+/* What more than class hook a kind needs. */
+static u64 more_classes(u16 kind)
+{
+	/* Its arguments, and what it returns, are often the kernel's addresses. */
+	if (kind == PORTAL_EVENT_KPROBE)
+		return BIT_ULL(PORTAL_CLASS_KMEM);
+	/* A wrong offset changes what the program does. */
+	if (kind == PORTAL_EVENT_UPROBE)
+		return BIT_ULL(PORTAL_CLASS_MEM);
+	return 0;
 }
 
 static int check_conf(const struct portal_cmd_hook *conf)
 {
-	if (conf->kind == PORTAL_EVENT_PAD || conf->kind > PORTAL_EVENT_KPROBE)
+	if (conf->kind == PORTAL_EVENT_PAD || conf->kind > PORTAL_EVENT_UPROBE)
 		return -EOPNOTSUPP;
-	/* Its arguments, and what it returns, are often the kernel's addresses. */
-	if (conf->kind == PORTAL_EVENT_KPROBE && !(agent_classes() & BIT_ULL(PORTAL_CLASS_KMEM)))
+	if (more_classes(conf->kind) & ~agent_classes())
 		return -EPERM;
 	if (!conf->when || conf->when > (HOOK_ENTRY | HOOK_RETURN) ||
 	    (conf->when != HOOK_ENTRY && !has_moments(conf->kind)))
@@ -105,7 +123,7 @@ static int check_conf(const struct portal_cmd_hook *conf)
 	return 0;
 }
 
-/* The payload: the struct, filters, and a function's name. */
+/* The payload: the struct, filters, and the name of a function or program. */
 static int take_payload(struct agent_hook *hook, const struct agent_cmd *cmd)
 {
 	const char *rest = cmd->in + sizeof(hook->conf), *end = cmd->in + cmd->req.in_len;
@@ -131,18 +149,20 @@ static int take_payload(struct agent_hook *hook, const struct agent_cmd *cmd)
 	}
 	rest += len;
 
-	if (hook->conf.kind != PORTAL_EVENT_KPROBE)
+	if (hook->conf.kind != PORTAL_EVENT_KPROBE && hook->conf.kind != PORTAL_EVENT_UPROBE)
 		return rest == end && !cmd->req.addr ? 0 : -EINVAL;
 	if (end - rest < 2 || strnlen(rest, end - rest) != end - rest - 1)
 		return -EINVAL;
+	if (hook->conf.kind == PORTAL_EVENT_UPROBE && agent_path(cmd, rest, end - rest))
+		return -EINVAL;
 	hook->offset = cmd->req.addr;
-	hook->symbol = kstrdup(rest, GFP_KERNEL);
-	return hook->symbol ? 0 : -ENOMEM;
+	hook->target = kstrdup(rest, GFP_KERNEL);
+	return hook->target ? 0 : -ENOMEM;
 }
 
 static void hook_free(struct agent_hook *hook)
 {
-	kfree(hook->symbol);
+	kfree(hook->target);
 	kfree(hook->filters);
 	kfree(hook);
 }

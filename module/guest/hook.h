@@ -5,6 +5,7 @@
  *	hook.c		commands, the list of hooks, their beginning and end
  *	hook_trace.c	tracepoints	> what happened,
  *	hook_kprobe.c	functions	> as a struct hook_hit
+ *	hook_uprobe.c	programs	>
  *	hook_filter.c	does it matter?
  *	hook_event.c	into the ring
  *
@@ -17,8 +18,10 @@
 #include <linux/atomic.h>
 #include <linux/kprobes.h>
 #include <linux/list.h>
+#include <linux/path.h>
 #include <linux/rculist.h>
 #include <linux/types.h>
+#include <linux/uprobes.h>
 #include <linux/portal_channel.h>
 #include <linux/portal_cmd.h>
 
@@ -68,8 +71,11 @@ enum hook_cmp {
  * @second: in which @in_second events were told (@chan->ev_lock)
  * @kp: for PORTAL_EVENT_KPROBE
  * @krp: for the return
- * @offset: in the function
- * @symbol: of the function
+ * @uc: for PORTAL_EVENT_UPROBE
+ * @uprobe: what the kernel gave for it, where it does
+ * @path: of the program
+ * @offset: in the function or the program
+ * @target: the function's name or the program's
  */
 struct agent_hook {
 	struct list_head node;
@@ -92,8 +98,11 @@ struct agent_hook {
 	u32 in_second;
 	struct kprobe kp;
 	struct kretprobe krp;
+	struct uprobe_consumer uc;
+	struct uprobe *uprobe;
+	struct path path;
 	u64 offset;
-	char *symbol;
+	char *target;
 };
 
 /**
@@ -140,8 +149,10 @@ void hook_fire(struct agent_hook *hook, const struct hook_hit *hit);
 int hook_trace_start(unsigned int kind, unsigned int when);
 void hook_trace_stop(unsigned int kind, unsigned int when);
 
-/* hook_kprobe.c */
+/* hook_kprobe.c, hook_uprobe.c */
 int hook_kprobe_start(struct agent_hook *hook);
 void hook_kprobe_stop(struct agent_hook *hook);
+int hook_uprobe_start(struct agent_hook *hook);
+void hook_uprobe_stop(struct agent_hook *hook);
 
 #endif /* _PORTAL_HOOK_H */

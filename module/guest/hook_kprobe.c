@@ -46,7 +46,7 @@ static int function_returns(struct kretprobe_instance *ri, struct pt_regs *regs)
 
 /**
  * hook_kprobe_start() - be told when a function runs, or returns
- * @hook: the hook, with @symbol and @offset
+ * @hook: the hook, with @target and @offset
  *
  * Context: Process context, may sleep.
  * Return: 0 or -errno.
@@ -58,13 +58,13 @@ int hook_kprobe_start(struct agent_hook *hook)
 	if (hook->offset > U32_MAX || (hook->offset && (hook->conf.when & HOOK_RETURN)))
 		return -EINVAL;
 	if (hook->conf.when & HOOK_ENTRY) {
-		hook->kp.symbol_name = hook->symbol;
+		hook->kp.symbol_name = hook->target;
 		hook->kp.offset = hook->offset;
 		hook->kp.pre_handler = function_entered;
 		ret = register_kprobe(&hook->kp);
 	}
 	if (!ret && (hook->conf.when & HOOK_RETURN)) {
-		hook->krp.kp.symbol_name = hook->symbol;
+		hook->krp.kp.symbol_name = hook->target;
 		hook->krp.handler = function_returns;
 		ret = register_kretprobe(&hook->krp);
 		if (ret && (hook->conf.when & HOOK_ENTRY))

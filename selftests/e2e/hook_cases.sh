@@ -35,8 +35,9 @@ hook_off()
 # Each filter, kind and error, by a program of the host.
 hook_ops()
 {
-	need_hooks kmem,exec,hook
-	says '^[0-9]+ checks passed' timeout 200 "$build/e2e/hook_ops" "$socket" e2e /tmp/e2e-hook.file
+	need_hooks mem,kmem,exec,hook
+	says '^[0-9]+ checks passed' timeout 200 "$build/e2e/hook_ops" "$socket" e2e /tmp/e2e-hook.file \
+		"$(in_guest 30 e2e-hook)"
 	within 30 hooks_are 0
 	equal "complaints in the guest" "$(complaints)" 0
 }

@@ -2,8 +2,9 @@
 /*
  * hook_ops.c - hooks with each filter, and their errors, on e2e-hook in the guest
  *
- * usage: hook_ops SOCKET VM FILE   FILE: in the guest, of 5 bytes
- *        hook_ops SOCKET VM        the guest's owner does not allow class kmem
+ * usage: hook_ops SOCKET VM FILE OFFSET  FILE: in the guest, of 5 bytes; OFFSET: as
+ *                                        e2e-hook says
+ *        hook_ops SOCKET VM              classes mem and kmem are not allowed
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -39,6 +40,7 @@ struct payload {
 };
 
 static const char *sock_path, *vm, *file;
+static uint64_t offset;
 static int sock = -1;
 static struct portal_guest_reply rep;
 static char out[PORTAL_GUEST_MAX];
@@ -156,6 +158,19 @@ static int add(const struct payload *p)
 		       sizeof(p->hook) + (p->hook.nr_filters % 18) * sizeof(p->filters[0]));
 }
 
+/* @target: a function's name, or a program's */
+static int add_at(const struct portal_cmd_hook *hook, const char *target, uint64_t at)
+{
+	struct {
+		struct portal_cmd_hook hook;
+		char target[64];
+	} in = { .hook = *hook };
+
+	strcpy(in.target, target);
+	return command((struct portal_guest_request){ .op = PORTAL_CMD_HOOK_START, .addr = at }, &in,
+		       sizeof(in.hook) + strlen(target) + 1);
+}
+
 static uint64_t must_add(const struct payload *p)
 {
 	CHECK(!add(p));
@@ -201,7 +216,6 @@ static const struct event *find(uint64_t id, unsigned int nth)
 static void errors(void)
 {
 	struct payload p;
-	char name[sizeof(p.hook) + 20];
 
 #define WRONG(err, member, is)							\
 	do {									\
@@ -262,23 +276,28 @@ static void errors(void)
 		      sizeof(p.hook) + 1) == -EINVAL);
 	CHECK(command((struct portal_guest_request){ .op = PORTAL_CMD_HOOK_START }, &p,
 		      sizeof(p.hook) - 1) == -EINVAL);
-	memset(name, 0, sizeof(name));
-	((struct portal_cmd_hook *)name)->kind = PORTAL_EVENT_KPROBE;
-	((struct portal_cmd_hook *)name)->when = ENTRY;
-	strcpy(name + sizeof(p.hook), "no_such_function_");
-	CHECK(command((struct portal_guest_request){ .op = PORTAL_CMD_HOOK_START }, name,
-		      sizeof(p.hook) + 18) == -ENOENT);
-	CHECK(command((struct portal_guest_request){ .op = PORTAL_CMD_HOOK_START }, name,
-		      sizeof(p.hook) + 17) == -EINVAL);
+	p = (struct payload) { .hook = { .kind = PORTAL_EVENT_KPROBE, .when = ENTRY } };
+	CHECK(add(&p) == -EINVAL);	/* of which function? */
+	CHECK(add_at(&p.hook, "", 0) == -EINVAL);
+	CHECK(add_at(&p.hook, "no_such_function", 0) == -ENOENT);
+	CHECK(add_at(&p.hook, "do_sys_openat2", 1ULL << 32) == -EINVAL);
+	p.hook.kind = PORTAL_EVENT_UPROBE;
+	CHECK(add_at(&p.hook, "relative", 0) == -EINVAL);
+	CHECK(add_at(&p.hook, "/no/such/program", 0) == -ENOENT);
+	CHECK(add_at(&p.hook, "/bin", 0) == -EINVAL);
+	CHECK(add_at(&p.hook, "/bin/e2e-hook", UINT64_MAX) == -EINVAL);
+	CHECK(add_at(&p.hook, "/bin/e2e-hook", 1ULL << 40) == -EINVAL);
 	CHECK(CMD(.op = PORTAL_CMD_HOOK_STOP, .addr = 12345) == -ENOENT);
 	CHECK(CMD(.op = PORTAL_CMD_HOOK_STAT, .addr = 12345, .out_len = 40) == -ENOENT);
 	all_gone();
 }
 
-static void kernel_refused(void)
+static void probes_refused(void)
 {
 	struct payload p = { .hook = { .kind = PORTAL_EVENT_KPROBE, .when = ENTRY } };
 
+	CHECK(add(&p) == -EPERM);
+	p.hook.kind = PORTAL_EVENT_UPROBE;
 	CHECK(add(&p) == -EPERM);
 	all_gone();
 }
@@ -385,7 +404,6 @@ static void each_filter(void)
 static void add_kinds(uint64_t *ids)
 {
 	struct payload p;
-	char name[sizeof(p.hook) + 20] = "";
 
 	p = syscall_hook(SYS_openat, BOTH);
 	p.hook.string_arg = 2;
@@ -407,11 +425,12 @@ static void add_kinds(uint64_t *ids)
 	p.hook.kind = PORTAL_EVENT_KPROBE;
 	p.hook.when = BOTH;
 	p.hook.string_arg = 2;
-	memcpy(name, &p.hook, sizeof(p.hook));
-	strcpy(name + sizeof(p.hook), "do_sys_openat2");
-	CHECK(!command((struct portal_guest_request){ .op = PORTAL_CMD_HOOK_START }, name,
-		       sizeof(p.hook) + 15));
+	CHECK(!add_at(&p.hook, "do_sys_openat2", 0));
 	ids[6] = rep.value;
+	p.hook.kind = PORTAL_EVENT_UPROBE;
+	p.hook.string_arg = 3;
+	CHECK(!add_at(&p.hook, "/bin/e2e-hook", offset));
+	ids[9] = rep.value;
 	p = syscall_hook(SYS_getppid, RETURN);
 	p.hook.every = 3;
 	ids[7] = must_add(&p);
@@ -424,7 +443,7 @@ static void each_kind(void)
 {
 	struct portal_cmd_hook_stat st;
 	const struct event *e, *last;
-	uint64_t ids[9];
+	uint64_t ids[10];
 
 	nr_events = 0;
 	add_kinds(ids);
@@ -463,6 +482,9 @@ static void each_kind(void)
 	CHECK(count(ids[6]) == 4);
 	CHECK(find(ids[6], 1)->ev.flags == PORTAL_EVENT_F_RETURN && find(ids[6], 1)->ev.ret == 3);
 	CHECK(find(ids[6], 3)->ev.ret == -ENOENT);
+	CHECK(count(ids[9]) == 2 && !strcmp(find(ids[9], 0)->str, "probed string"));
+	CHECK(find(ids[9], 0)->ev.args[0] == 7 && find(ids[9], 0)->ev.args[1] == 35);
+	CHECK(find(ids[9], 1)->ev.flags == PORTAL_EVENT_F_RETURN && find(ids[9], 1)->ev.ret == 42);
 	CHECK(count(ids[7]) == 3 && find(ids[7], 0)->ev.ret > 0);
 }
 
@@ -509,6 +531,9 @@ int main(int argc, char **argv)
 	sock_path = argv[1];
 	vm = argv[2];
 	file = argv[3];
+	if (file && argc < 5)
+		return 2;
+	offset = file ? strtoull(argv[4], NULL, 0) : 0;
 	sock = open_guest();
 	if (file) {
 		errors();
@@ -516,7 +541,7 @@ int main(int argc, char **argv)
 		each_kind();
 		others_hooks();
 	} else {
-		kernel_refused();
+		probes_refused();
 	}
 	printf("%u checks passed\n", checks);
 	return 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* admin_test.c - disks that come, change and go, with workers that are real processes */
-/* LINK: admin.o slot.o instance.o instance_msg.o channel.o restart.o process.o errmap.o watch.o log.o -ljson-c -lsystemd */
+/* LINK: admin.o slot.o instance.o instance_msg.o channel.o restart.o process.o errmap.o watch.o log.o -ljson-c -lsystemd -lkvmportal */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

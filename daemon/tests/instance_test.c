@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* instance_test.c - workers that hang, fail and are replaced */
-/* LINK: instance.o instance_msg.o channel.o restart.o process.o watch.o log.o -ljson-c -lsystemd */
+/* LINK: instance.o instance_msg.o channel.o restart.o process.o watch.o log.o -ljson-c -lsystemd -lkvmportal */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

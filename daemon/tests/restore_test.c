@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* restore_test.c - VMs written by one supervisor, taken up by the next */
-/* LINK: restore.o snapshot.o keep.o keeper.o bus.o slot.o errmap.o process.o watch.o log.o -ljson-c -lsystemd */
+/* LINK: restore.o snapshot.o keep.o keeper.o bus.o slot.o errmap.o process.o watch.o log.o -ljson-c -lsystemd -lkvmportal */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

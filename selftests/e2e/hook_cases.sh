@@ -95,7 +95,7 @@ start_flood()
 	rm -f "$work/flood.rc"
 	background sh -c "'$build/daemon/portalctl' --socket '$socket' guest e2e trace >'$work/flood' 2>'$work/flood.err' &
 		echo \$! >'$work/flood.pid'; wait \$!; echo \$? >'$work/flood.rc'"
-	flooded() { [ "$(wc -l <"$work/flood")" -gt 200 ]; }
+	flooded() { [ "$(wc -l <"$work/flood")" -gt 2000 ]; }
 	within 60 flooded
 }
 
@@ -104,11 +104,38 @@ end_flood()
 	in_guest 30 'killall dd'
 }
 
+# What a filter rejects stays in the guest: no call of it reaches the host.
+hook_rejects()
+{
+	local calls events
+
+	need_hooks
+	background sh -c "'$build/daemon/portalctl' --socket '$socket' guest e2e trace -c nosuch -e read,write >'$work/none' 2>&1 &
+		echo \$! >'$work/none.pid'; wait"
+	within 30 hooks_are 1
+	calls=$(inst_stat agent .calls)
+	events=$(inst_stat agent .device.events)
+	in_guest 120 'dd if=/dev/zero of=/dev/null bs=1 count=5000 2>/dev/null'
+	at_most "SYNCs for 10000 calls" $(($(inst_stat agent .calls) - calls)) 2
+	equal events "$(inst_stat agent .device.events)" "$events"
+	kill "$(cat "$work/none.pid")"
+	within 30 hooks_are 0
+	equal lines "$(wc -l <"$work/none")" 0
+}
+
 hook_listener_killed()
 {
+	local calls events
+
 	need_hooks
+	calls=$(inst_stat agent .calls)
+	events=$(inst_stat agent .device.events)
 	start_flood
 	not hooks_are 0
+	# one exit for many events
+	calls=$(($(inst_stat agent .calls) - calls))
+	events=$(($(inst_stat agent .device.events) - events))
+	at_most "SYNCs for $events events, times 4," $((calls * 4)) "$events"
 	kill -9 "$(cat "$work/flood.pid")"
 	within 60 hooks_are 0
 	says "^there$" ctl guest e2e exec -- echo there
@@ -162,6 +189,7 @@ hook_unload()
 
 test_case "hook: a class of its own" hook_off
 test_case "hook: trace shows system calls as strace does" hook_trace
+test_case "hook: what a filter rejects costs no exit" hook_rejects
 test_case "hook: kill -9 of the listener in a flood" hook_listener_killed
 test_case "hook: kill -9 of the worker in a flood" hook_worker_killed
 test_case "hook: kill -9 of portald in a flood" hook_portald_killed

@@ -104,10 +104,10 @@ backend_nbd()
 	writes_and_reads nbd
 	equal "on the server" "$(first_mib "$work/nbd.img")" "$(pattern)"
 	dev=$(in_guest 30 e2e-guest dev E2E-nbd)
-	guest_start copy "for i in 0 1 2 3 4 5 6 7; do
+	guest_start copy "{ for i in 0 1 2 3 4 5 6 7; do
 		dd if=/tmp/pattern of=$dev bs=64k seek=\$((i * 16)) conv=notrunc,fsync || exit 1
 		echo \$i >>/tmp/copy.steps
-	done"
+	done; }"
 	within 60 in_guest 30 '[ -s /tmp/copy.steps ]'
 	end_background
 	serve_nbd
@@ -132,13 +132,13 @@ backend_many()
 	at_least "handlers of a shared pin" \
 		"$(in_guest 30 'grep -E "IO-APIC.*,.*virtio|portal-guest.*,.*virtio" /proc/interrupts | wc -l')" 1
 	# shellcheck disable=SC2016 # of the guest
-	guest_start many 'for s in /sys/block/vd*; do
+	guest_start many '{ for s in /sys/block/vd*; do
 		case $(cat $s/serial) in E2E-m*) ;; *) continue ;; esac
 		(for i in 1 2 3 4 5 6 7 8; do
 			dd if=/dev/zero of=/dev/${s##*/} bs=4k count=64 conv=fsync || exit 1
 			dd if=/dev/${s##*/} of=/dev/null bs=4k count=64 iflag=direct || exit 1
 		done; echo done >>/tmp/many.done) &
-	done 2>/dev/null; wait; wc -l </tmp/many.done; rm /tmp/many.done'
+	done 2>/dev/null; wait; wc -l </tmp/many.done; rm /tmp/many.done; }'
 	says "^$nr\$" guest_result many 240
 	for ((i = 0; i < nr; i++)); do
 		ctl disk remove e2e "m$i"

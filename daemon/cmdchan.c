@@ -307,9 +307,27 @@ static void fail(struct cmd_chan *chan, int status, struct portal_command **over
 	chan->env.timer(chan->env.arg, 0);
 }
 
+static void hooks_ended(struct cmd_chan *chan)
+{
+	if (chan->env.event)
+		chan->env.event(chan->env.arg, NULL);
+}
+
+static void break_off(struct cmd_chan *chan, const char *what, struct portal_command **over)
+{
+	log_warn("the guest's ring of %s makes no sense: its channel is closed", what);
+	chan->broken = true;
+	fail(chan, -EPROTO, over);
+}
+
+/*
+ * Answers are taken first, then events are told, then the answers: whoever is told
+ * that a hook is gone has heard all of it.
+ */
 int cmd_sync(struct cmd_chan *chan, uint64_t epoch, uint64_t number, uint64_t *value)
 {
 	struct portal_command *over = NULL;
+	bool synced = false;
 	int ret = 0;
 
 	pthread_mutex_lock(&chan->lock);
@@ -325,16 +343,24 @@ int cmd_sync(struct cmd_chan *chan, uint64_t epoch, uint64_t number, uint64_t *v
 			ring_reset(chan);
 			chan->synced = true;
 		}
+		synced = true;
 		ret = take_answers(chan, &over);
-		if (ret) {
-			log_warn("the guest's ring of answers makes no sense: its channel is closed");
-			chan->broken = true;
-			fail(chan, -EPROTO, &over);
-		} else {
+		if (ret)
+			break_off(chan, "answers", &over);
+		else
 			*value = publish_all(chan);
-		}
 	}
 	pthread_mutex_unlock(&chan->lock);
+	if (synced && !ret) {
+		ret = ring_events(chan);
+		if (ret) {
+			pthread_mutex_lock(&chan->lock);
+			break_off(chan, "events", &over);
+			pthread_mutex_unlock(&chan->lock);
+		}
+	}
+	if (ret == -EPROTO)
+		hooks_ended(chan);
 	call_done(over);
 	return ret;
 }
@@ -389,6 +415,7 @@ void cmd_expire(struct cmd_chan *chan, uint64_t now)
 	/* An interrupt controller forgets an edge while the line is masked. */
 	if (chan->signalled && chan->first && chan->signalled + CMD_SIGNAL_NS <= now) {
 		chan->signalled = 0;
+		chan->stats.repeated++;
 		signal_guest(chan);
 	}
 	set_timer(chan);
@@ -535,14 +562,18 @@ int cmd_open(struct cmd_chan *chan, uint64_t gpa, uint32_t epoch)
 void cmd_close(struct cmd_chan *chan, int status)
 {
 	struct portal_command *over = NULL;
+	bool was_open;
 
 	pthread_mutex_lock(&chan->lock);
-	if (chan->open) {
+	was_open = chan->open;
+	if (was_open) {
 		fail(chan, status, &over);
 		chan->open = chan->synced = false;
 		ring_close(chan);
 	}
 	pthread_mutex_unlock(&chan->lock);
+	if (was_open)
+		hooks_ended(chan);
 	call_done(over);
 }
 

@@ -5,7 +5,8 @@
  *	command() -> pending -> in flight -> over -> command_end()
  *
  * cmdchan.c has the life of a command, cmdring.c the memory shared with the
- * guest, cmdabi.c which commands both know. Neither writes to the guest but in cmd_sync(): see portal_channel.h.
+ * guest, cmdevent.c what its hooks tell, cmdabi.c which commands both know. None
+ * writes to the guest but in cmd_sync(): see portal_channel.h.
  */
 #ifndef PORTALD_CMDCHAN_H
 #define PORTALD_CMDCHAN_H
@@ -53,6 +54,11 @@ struct cmd_env {
 	void (*signal)(void *arg);
 	/* cmd_expire() is to be called at @ns of CLOCK_MONOTONIC; 0: never. */
 	void (*timer)(void *arg, uint64_t ns);
+	/*
+	 * A hook tells something; @ev is a copy, NULL: there are no hooks any more.
+	 * Without the lock. May be NULL: nobody hears.
+	 */
+	void (*event)(void *arg, const struct portal_event *ev);
 };
 
 /**
@@ -67,6 +73,7 @@ struct cmd_env {
  * @signalled: when it was told to call SYNC, which it has not done since; 0 else
  * @sq_tail: published
  * @cq_head: taken
+ * @ev_head: bytes of events taken (cmd_sync() only)
  * @flights: by number & (nr_flights - 1)
  * @in_use: of them
  * @next_gen: for the next transaction id of the guest's
@@ -89,6 +96,7 @@ struct cmd_chan {
 	uint64_t signalled;
 	uint32_t sq_tail;
 	uint32_t cq_head;
+	uint32_t ev_head;
 	struct cmd_flight *flights;
 	uint32_t nr_flights;
 	uint32_t in_use;
@@ -139,5 +147,8 @@ bool ring_has_room(const struct cmd_chan *chan);
 void ring_publish(struct cmd_chan *chan, const struct portal_cmd *cmd);
 /* 1: an answer, 0: none, -EPROTO: the guest's ring makes no sense. */
 int ring_take(struct cmd_chan *chan, struct portal_cmd_done *done);
+
+/* cmdevent.c; without the lock, in cmd_sync()'s thread. 0, or -EPROTO: it makes no sense. */
+int ring_events(struct cmd_chan *chan);
 
 #endif /* PORTALD_CMDCHAN_H */

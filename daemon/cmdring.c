@@ -44,6 +44,12 @@ static int check_conf(const struct portal_channel *conf)
 	    !inside(conf, conf->sq_off, conf->sq_entries * sizeof(struct portal_cmd)) ||
 	    !inside(conf, conf->cq_off, conf->cq_entries * sizeof(struct portal_cmd_done)))
 		return -EINVAL;
+	/* an agent of old has none */
+	if (conf->ev_len &&
+	    (!is_pow2(conf->ev_len) || conf->ev_len < PORTAL_CHANNEL_MIN_EVENTS ||
+	     conf->ev_len > PORTAL_CHANNEL_MAX_EVENTS ||
+	     !inside(conf, conf->ev_off, conf->ev_len)))
+		return -EINVAL;
 	return 0;
 }
 
@@ -106,8 +112,10 @@ void ring_reset(struct cmd_chan *chan)
 {
 	chan->sq_tail = 0;
 	chan->cq_head = 0;
+	chan->ev_head = 0;
 	chan->head->host_hash = PORTAL_CMD_ABI_HASH;
 	__atomic_store_n(&chan->head->cq_head, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&chan->head->ev_head, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&chan->head->sq_tail, 0, __ATOMIC_RELEASE);
 }
 

@@ -68,10 +68,7 @@ static int map_slot(struct instance *inst, uint64_t gpa, uint32_t gsi)
 	struct bus_slot *s = &inst->bus;
 	int err = 0;
 
-	/*
-	 * KVM lets an edge pass once while two eventfds of a GSI are being
-	 * signalled: a channel on the bus's own GSI uses the bus's eventfd.
-	 */
+	/* On the bus's own GSI a channel is signalled as the bus is. */
 	if (inst->desc.slot_type == PORTAL_SLOT_CHANNEL && gsi == inst->vm->event_gsi)
 		gsi = 0;
 	s->gpa = gpa;

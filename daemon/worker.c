@@ -203,6 +203,8 @@ static void emit_commands(struct portal_instance *pi, struct json_object *obj)
 	emit(obj, "cancelled", info.cancelled);
 	emit(obj, "stale", info.stale);
 	emit(obj, "resets", info.resets);
+	emit(obj, "repeated", info.repeated);
+	emit(obj, "events", info.events);
 }
 
 static int on_stat(struct portal_instance *pi, uint32_t seq)

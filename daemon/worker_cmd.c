@@ -40,10 +40,18 @@ static void set_timer(void *arg, uint64_t ns)
 		log_warn("timer of commands: %s", strerror(errno));
 }
 
+static void tell_plugin(void *arg, const struct portal_event *ev)
+{
+	const struct portal_instance *pi = arg;
+
+	pi->plugin.ops.event(pi->handle, ev);
+}
+
 int worker_cmd_start(struct portal_instance *pi, struct err *err)
 {
 	struct cmd_env env = {
 		.arg = pi, .at = guest_at, .signal = signal_guest, .timer = set_timer,
+		.event = pi->plugin.ops.event ? tell_plugin : NULL,
 	};
 	int ret;
 

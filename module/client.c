@@ -223,7 +223,7 @@ int portal_client_fd(struct portal_vm *vm, u32 rights)
 	client->vm = vm;
 	kref_init(&client->ref);
 	mutex_init(&client->lock);
-	INIT_LIST_HEAD(&client->msis);
+	INIT_LIST_HEAD(&client->irqfds);
 	xa_init_flags(&client->hooks, XA_FLAGS_ALLOC1);
 	xa_init_flags(&client->regions, XA_FLAGS_ALLOC1);
 	xa_init_flags(&client->queues, XA_FLAGS_ALLOC1);

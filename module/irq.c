@@ -2,9 +2,11 @@
 /*
  * irq.c - interrupts into the guest
  *
- * A GSI is bound to an eventfd by KVM itself, which needs a route; the routes
- * are the VMM's. A message needs none: KVM sends it when we say so, and an
- * eventfd is bound to one here, as KVM binds it to a GSI.
+ * KVM's irqfds raise a pin of its IOAPIC and lower it again with nothing in
+ * between: of two eventfds on a pin, one may find it high and its edge is lost.
+ * So edges of pins are made here, one after the other. Messages are sent from
+ * here too, as they need no route then; the routes are the VMM's. The rest, with
+ * resample or of other GSIs, is bound by KVM itself.
  */
 #include <linux/eventfd.h>
 #include <linux/file.h>
@@ -14,18 +16,20 @@
 #include "portal.h"
 
 /**
- * struct portal_msi - an eventfd whose signals become a message
- * @node: in portal_client.msis, under portal_client.lock; who takes it out frees
+ * struct portal_irqfd - an eventfd whose signals become edges or messages
+ * @node: in portal_client.irqfds, under portal_client.lock; who takes it out frees
  * @client: referenced
  * @ctx: of the eventfd
  * @wait: in its queue
  * @pt: to get there
- * @inject: sends the message
+ * @inject: raises the interrupt
  * @hangup: the eventfd is closed
+ * @msi: it is a message
+ * @gsi: else the pin
  * @address: of the message
  * @data: of the message
  */
-struct portal_msi {
+struct portal_irqfd {
 	struct list_head node;
 	struct portal_client *client;
 	struct eventfd_ctx *ctx;
@@ -33,6 +37,8 @@ struct portal_msi {
 	poll_table pt;
 	struct work_struct inject;
 	struct work_struct hangup;
+	bool msi;
+	u32 gsi;
 	u64 address;
 	u32 data;
 };
@@ -46,6 +52,16 @@ static int msi_send(struct portal_vm *vm, u64 address, u32 data)
 	ret = vm->ops->irq_msi(vm, address, data);
 	portal_vm_exit(vm);
 	return ret;
+}
+
+static void edge_send(struct portal_vm *vm, u32 gsi)
+{
+	if (READ_ONCE(vm->gone) || !portal_vm_enter(vm))
+		return;
+	mutex_lock(&vm->irq_lock);
+	vm->ops->irq_edge(vm, gsi);
+	mutex_unlock(&vm->irq_lock);
+	portal_vm_exit(vm);
 }
 
 /**
@@ -67,110 +83,117 @@ int portal_irq_ioctl_msi(struct portal_vm_file *vf, struct portal_irq_msi *arg)
 	return msi_send(vf->client->vm, arg->address, arg->data);
 }
 
-/* ---- an eventfd and a message -------------------------------------------- */
+/* ---- eventfds --------------------------------------------------------------- */
 
-static void msi_inject(struct work_struct *work)
+static void irqfd_inject(struct work_struct *work)
 {
-	struct portal_msi *msi = container_of(work, struct portal_msi, inject);
+	struct portal_irqfd *irqfd = container_of(work, struct portal_irqfd, inject);
 
 	/* nobody to tell if it has no taker */
-	msi_send(msi->client->vm, msi->address, msi->data);
+	if (irqfd->msi)
+		msi_send(irqfd->client->vm, irqfd->address, irqfd->data);
+	else
+		edge_send(irqfd->client->vm, irqfd->gsi);
 }
 
 /* Out of the list; nobody holds client->lock. */
-static void msi_free(struct portal_msi *msi)
+static void irqfd_free(struct portal_irqfd *irqfd)
 {
 	u64 count;
 
-	eventfd_ctx_remove_wait_queue(msi->ctx, &msi->wait, &count);
-	if (cancel_work_sync(&msi->inject))
-		msi_inject(&msi->inject);	/* it was signalled before */
-	eventfd_ctx_put(msi->ctx);
-	portal_client_put(msi->client);
-	kfree(msi);
+	eventfd_ctx_remove_wait_queue(irqfd->ctx, &irqfd->wait, &count);
+	if (cancel_work_sync(&irqfd->inject))
+		irqfd_inject(&irqfd->inject);	/* it was signalled before */
+	eventfd_ctx_put(irqfd->ctx);
+	portal_client_put(irqfd->client);
+	kfree(irqfd);
 }
 
-static void msi_hangup(struct work_struct *work)
+static void irqfd_hangup(struct work_struct *work)
 {
-	struct portal_msi *msi = container_of(work, struct portal_msi, hangup);
-	struct portal_client *client = msi->client;
+	struct portal_irqfd *irqfd = container_of(work, struct portal_irqfd, hangup);
+	struct portal_client *client = irqfd->client;
 	bool ours;
 
 	mutex_lock(&client->lock);
-	ours = !list_empty(&msi->node);
+	ours = !list_empty(&irqfd->node);
 	if (ours) {
-		list_del_init(&msi->node);
-		client->nr_msis--;
+		list_del_init(&irqfd->node);
+		client->nr_irqfds--;
 	}
 	mutex_unlock(&client->lock);
 	/* else who took it out waits for us */
 	if (ours)
-		msi_free(msi);
+		irqfd_free(irqfd);
 }
 
 /* Under the eventfd's lock, interrupts off. */
-static int msi_wakeup(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
+static int irqfd_wakeup(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 {
-	struct portal_msi *msi = container_of(wait, struct portal_msi, wait);
+	struct portal_irqfd *irqfd = container_of(wait, struct portal_irqfd, wait);
 	__poll_t events = key_to_poll(key);
 	u64 count;
 
 	if (events & EPOLLIN) {
-		eventfd_ctx_do_read(msi->ctx, &count);
-		queue_work(portal_wq, &msi->inject);
+		eventfd_ctx_do_read(irqfd->ctx, &count);
+		queue_work(portal_wq, &irqfd->inject);
 	}
 	if (events & EPOLLHUP)
-		queue_work(portal_wq, &msi->hangup);
+		queue_work(portal_wq, &irqfd->hangup);
 	return 0;
 }
 
-static void msi_wait(struct file *file, wait_queue_head_t *wqh, poll_table *pt)
+static void irqfd_wait(struct file *file, wait_queue_head_t *wqh, poll_table *pt)
 {
-	add_wait_queue(wqh, &container_of(pt, struct portal_msi, pt)->wait);
+	add_wait_queue(wqh, &container_of(pt, struct portal_irqfd, pt)->wait);
 }
 
-static struct portal_msi *msi_find(struct portal_client *client, const struct eventfd_ctx *ctx,
-				   const struct portal_irq_bind *arg)
+static struct portal_irqfd *irqfd_find(struct portal_client *client, const struct eventfd_ctx *ctx,
+				       const struct portal_irq_bind *arg)
 {
-	struct portal_msi *msi;
+	bool msi = arg->flags & PORTAL_IRQ_F_MSI;
+	struct portal_irqfd *irqfd;
 
 	lockdep_assert_held(&client->lock);
-	list_for_each_entry(msi, &client->msis, node)
-		if (msi->ctx == ctx && msi->address == arg->address && msi->data == arg->data)
-			return msi;
+	list_for_each_entry(irqfd, &client->irqfds, node)
+		if (irqfd->ctx == ctx && irqfd->msi == msi && irqfd->gsi == arg->gsi &&
+		    irqfd->address == arg->address && irqfd->data == arg->data)
+			return irqfd;
 	return NULL;
 }
 
-static int msi_add(struct portal_client *client, struct file *file, struct eventfd_ctx *ctx,
-		   const struct portal_irq_bind *arg)
+static int irqfd_add(struct portal_client *client, struct file *file, struct eventfd_ctx *ctx,
+		     const struct portal_irq_bind *arg)
 {
-	struct portal_msi *msi;
+	struct portal_irqfd *irqfd;
 
 	lockdep_assert_held(&client->lock);
-	if (msi_find(client, ctx, arg))
+	if (irqfd_find(client, ctx, arg))
 		return -EBUSY;
-	if (client->nr_msis >= PORTAL_MAX_HOOKS)
+	if (client->nr_irqfds >= PORTAL_MAX_HOOKS)
 		return -ENOSPC;
-	msi = kzalloc(sizeof(*msi), GFP_KERNEL_ACCOUNT);
-	if (!msi)
+	irqfd = kzalloc(sizeof(*irqfd), GFP_KERNEL_ACCOUNT);
+	if (!irqfd)
 		return -ENOMEM;
 	kref_get(&client->ref);
-	msi->client = client;
-	msi->ctx = ctx;
-	msi->address = arg->address;
-	msi->data = arg->data;
-	INIT_WORK(&msi->inject, msi_inject);
-	INIT_WORK(&msi->hangup, msi_hangup);
-	init_waitqueue_func_entry(&msi->wait, msi_wakeup);
-	init_poll_funcptr(&msi->pt, msi_wait);
-	list_add_tail(&msi->node, &client->msis);
-	client->nr_msis++;
-	if (vfs_poll(file, &msi->pt) & EPOLLIN)
-		queue_work(portal_wq, &msi->inject);
+	irqfd->client = client;
+	irqfd->ctx = ctx;
+	irqfd->msi = arg->flags & PORTAL_IRQ_F_MSI;
+	irqfd->gsi = arg->gsi;
+	irqfd->address = arg->address;
+	irqfd->data = arg->data;
+	INIT_WORK(&irqfd->inject, irqfd_inject);
+	INIT_WORK(&irqfd->hangup, irqfd_hangup);
+	init_waitqueue_func_entry(&irqfd->wait, irqfd_wakeup);
+	init_poll_funcptr(&irqfd->pt, irqfd_wait);
+	list_add_tail(&irqfd->node, &client->irqfds);
+	client->nr_irqfds++;
+	if (vfs_poll(file, &irqfd->pt) & EPOLLIN)
+		queue_work(portal_wq, &irqfd->inject);
 	return 0;
 }
 
-static int msi_bind(struct portal_client *client, const struct portal_irq_bind *arg)
+static int irqfd_bind(struct portal_client *client, const struct portal_irq_bind *arg)
 {
 	struct portal_vm *vm = client->vm;
 	struct file *file = fget(arg->eventfd);
@@ -185,9 +208,9 @@ static int msi_bind(struct portal_client *client, const struct portal_irq_bind *
 		return -ENXIO;
 	}
 	mutex_lock(&client->lock);
-	if (!client->dead)
+	if (!client->dead && !READ_ONCE(vm->gone))
 		ret = vm->ops->irqchip(vm) == PORTAL_IRQCHIP_NONE ? -EOPNOTSUPP :
-		      msi_add(client, file, ctx, arg);
+		      irqfd_add(client, file, ctx, arg);
 	mutex_unlock(&client->lock);
 	if (ret)
 		eventfd_ctx_put(ctx);
@@ -195,25 +218,25 @@ static int msi_bind(struct portal_client *client, const struct portal_irq_bind *
 	return ret;
 }
 
-static int msi_unbind(struct portal_client *client, const struct portal_irq_bind *arg)
+static int irqfd_unbind(struct portal_client *client, const struct portal_irq_bind *arg)
 {
 	struct eventfd_ctx *ctx = eventfd_ctx_fdget(arg->eventfd);
-	struct portal_msi *msi;
+	struct portal_irqfd *irqfd;
 
 	if (IS_ERR(ctx))
 		return PTR_ERR(ctx) == -EINVAL ? -ENXIO : PTR_ERR(ctx);
 	mutex_lock(&client->lock);
-	msi = msi_find(client, ctx, arg);
-	if (msi) {
-		list_del_init(&msi->node);
-		client->nr_msis--;
+	irqfd = irqfd_find(client, ctx, arg);
+	if (irqfd) {
+		list_del_init(&irqfd->node);
+		client->nr_irqfds--;
 	}
 	mutex_unlock(&client->lock);
 	eventfd_ctx_put(ctx);
-	if (!msi)
+	if (!irqfd)
 		return -ENOENT;
-	cancel_work_sync(&msi->hangup);		/* our fd may be a copy of a closed one */
-	msi_free(msi);
+	cancel_work_sync(&irqfd->hangup);	/* our fd may be a copy of a closed one */
+	irqfd_free(irqfd);
 	return 0;
 }
 
@@ -225,18 +248,18 @@ static int msi_unbind(struct portal_client *client, const struct portal_irq_bind
  */
 void portal_irq_release(struct portal_client *client)
 {
-	struct portal_msi *msi;
+	struct portal_irqfd *irqfd;
 
 	for (;;) {
 		mutex_lock(&client->lock);
-		msi = list_first_entry_or_null(&client->msis, struct portal_msi, node);
-		if (msi)
-			list_del_init(&msi->node);
+		irqfd = list_first_entry_or_null(&client->irqfds, struct portal_irqfd, node);
+		if (irqfd)
+			list_del_init(&irqfd->node);
 		mutex_unlock(&client->lock);
-		if (!msi)
+		if (!irqfd)
 			return;
-		cancel_work_sync(&msi->hangup);
-		msi_free(msi);
+		cancel_work_sync(&irqfd->hangup);
+		irqfd_free(irqfd);
 	}
 }
 
@@ -260,8 +283,8 @@ static int irq_bind(struct portal_vm_file *vf, const struct portal_irq_bind *arg
 		return -EOPNOTSUPP;
 	if (!portal_client_may(vf, PORTAL_RIGHT_IRQ))
 		return -EPERM;
-	if (msi)
-		return bind ? msi_bind(client, arg) : msi_unbind(client, arg);
+	if (msi || (!(arg->flags & PORTAL_IRQ_F_RESAMPLE) && vm->ops->irq_has_edge(vm, arg->gsi)))
+		return bind ? irqfd_bind(client, arg) : irqfd_unbind(client, arg);
 	mutex_lock(&client->lock);
 	if (!client->dead)
 		ret = vm->ops->irq_bind(vm, arg, bind);

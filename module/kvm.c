@@ -303,6 +303,18 @@ static int kvm_irq_bind(struct portal_vm *vm, const struct portal_irq_bind *irq,
 	return ret;
 }
 
+static bool kvm_irq_has_edge(struct portal_vm *vm, u32 gsi)
+{
+	return portal_features & PORTAL_FEAT_IRQ_GSI && gsi < KVM_IOAPIC_NUM_PINS &&
+	       kvm_irqchip(vm) == PORTAL_IRQCHIP_FULL;
+}
+
+static void kvm_irq_edge(struct portal_vm *vm, u32 gsi)
+{
+	kvm_call(kvm_set_irq)(vm->key, KVM_USERSPACE_IRQ_SOURCE_ID, gsi, 1, false);
+	kvm_call(kvm_set_irq)(vm->key, KVM_USERSPACE_IRQ_SOURCE_ID, gsi, 0, false);
+}
+
 /* KVM says how many vCPUs it reached, but not reliably that there are none. */
 static int kvm_irq_msi(struct portal_vm *vm, u64 address, u32 data)
 {
@@ -341,6 +353,8 @@ const struct portal_vm_ops portal_kvm_ops = {
 	.mem_dirty = portal_kvm_mem_dirty,
 	.mem_logged = portal_kvm_mem_logged,
 	.irq_bind = kvm_irq_bind,
+	.irq_has_edge = kvm_irq_has_edge,
+	.irq_edge = kvm_irq_edge,
 	.irq_msi = kvm_irq_msi,
 	.irqchip = kvm_irqchip,
 	.nr_vcpus = kvm_nr_vcpus,

@@ -42,6 +42,9 @@ struct file;
 	  (struct kvm *kvm, enum kvm_bus bus, struct kvm_io_device *dev),		\
 	  PORTAL_FEAT_MMIO | PORTAL_FEAT_PIO)						\
 	X(kvm_irqfd, int, (struct kvm *kvm, struct kvm_irqfd *args), PORTAL_FEAT_IRQ_GSI)	\
+	X(kvm_set_irq, int,								\
+	  (struct kvm *kvm, int irq_source_id, u32 irq, int level, bool line_status),	\
+	  PORTAL_FEAT_IRQ_GSI)								\
 	X(kvm_vm_ioctl, long, (struct file *file, unsigned int cmd, unsigned long arg),	\
 	  PORTAL_FEAT_MEM_MAP)								\
 	X(kvm_mmu_gva_to_gpa_read, gpa_t,						\

@@ -124,6 +124,11 @@ static int mock_irq_bind(struct portal_vm *vm, const struct portal_irq_bind *irq
 	return -EOPNOTSUPP;
 }
 
+static bool mock_irq_has_edge(struct portal_vm *vm, u32 gsi)
+{
+	return false;
+}
+
 static int mock_irq_msi(struct portal_vm *vm, u64 address, u32 data)
 {
 	return -EOPNOTSUPP;
@@ -166,6 +171,7 @@ static const struct portal_vm_ops mock_ops = {
 	.mem_dirty = mock_mem_dirty,
 	.mem_logged = mock_mem_logged,
 	.irq_bind = mock_irq_bind,
+	.irq_has_edge = mock_irq_has_edge,
 	.irq_msi = mock_irq_msi,
 	.irqchip = mock_irqchip,
 	.nr_vcpus = mock_nr_vcpus,

@@ -122,6 +122,8 @@ struct portal_rate {
  * @mem_dirty: [gpa, gpa + len) was written
  * @mem_logged: somebody wants to know that of a part of [gpa, gpa + len)
  * @irq_bind: bind or unbind an eventfd and a GSI
+ * @irq_has_edge: is it a pin that irq_edge() can raise?
+ * @irq_edge: raise a pin and lower it; nobody else does meanwhile
  * @irq_msi: send a message
  * @irqchip: PORTAL_IRQCHIP_*
  * @nr_vcpus: how many
@@ -141,6 +143,8 @@ struct portal_vm_ops {
 	void (*mem_dirty)(struct portal_vm *vm, u64 gpa, u64 len);
 	bool (*mem_logged)(struct portal_vm *vm, u64 gpa, u64 len);
 	int (*irq_bind)(struct portal_vm *vm, const struct portal_irq_bind *irq, bool bind);
+	bool (*irq_has_edge)(struct portal_vm *vm, u32 gsi);
+	void (*irq_edge)(struct portal_vm *vm, u32 gsi);
 	int (*irq_msi)(struct portal_vm *vm, u64 address, u32 data);
 	u32 (*irqchip)(struct portal_vm *vm);
 	u32 (*nr_vcpus)(struct portal_vm *vm);
@@ -217,6 +221,7 @@ struct portal_gate_map {
  * @regions: regions of all clients; SRCU, changed under @hooks_lock
  * @hc_first: no hook below it, for the quick look
  * @hc_last: no hook above it
+ * @irq_lock: for irq_edge()
  * @gate_first: by bus, no register to wait for below it
  * @gate_last: nor above it
  * @gate_map: registers to wait for in between; NULL: perhaps all. RCU
@@ -257,7 +262,7 @@ struct portal_vm {
 	DECLARE_BITMAP(vcpus_told, PORTAL_LIFE_VCPUS);
 
 	struct list_head clients;
-	struct mutex hooks_lock;
+	struct mutex hooks_lock, irq_lock;
 	struct list_head hooks;
 	struct list_head regions;
 	u32 hc_first, hc_last;
@@ -334,7 +339,7 @@ struct portal_vcpu {
  * @fds: open VM fds
  * @lock: protects the lists and tables below
  * @dead: detached or the VM is gone
- * @msis: struct portal_msi: eventfds bound to messages
+ * @irqfds: struct portal_irqfd
  * @id: number in its VM
  * @debugfs: its directory, NULL once it is taken down
  */
@@ -351,8 +356,8 @@ struct portal_client {
 	struct xarray regions;
 	struct xarray queues;
 	struct xarray windows;
-	u32 nr_hooks, nr_regions, nr_queues, nr_windows, nr_msis;
-	struct list_head msis;
+	u32 nr_hooks, nr_regions, nr_queues, nr_windows, nr_irqfds;
+	struct list_head irqfds;
 	struct inode *inode;
 	struct portal_rate rate;
 };

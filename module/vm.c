@@ -244,6 +244,7 @@ struct portal_vm *portal_vm_alloc(void *key, struct mm_struct *mm,
 	xa_init(&vm->vcpus);
 	INIT_LIST_HEAD(&vm->clients);
 	mutex_init(&vm->hooks_lock);
+	mutex_init(&vm->irq_lock);
 	INIT_LIST_HEAD(&vm->hooks);
 	INIT_LIST_HEAD(&vm->regions);
 	init_waitqueue_head(&vm->parked_wq);

@@ -105,6 +105,7 @@ NF == 2 && /^0x[0-9a-f]+ [0-9a-f]+$/ { op_hash[$1] = $2; next }
 /^\terror / { errors[o] = errors[o] " " $2; error_text[o, $2] = rest(3); next }
 /^\tin / { in_struct[o] = $2; in_tail[o] = $3; in_text[o] = rest(4); next }
 /^\tout / { out_struct[o] = $2; out_tail[o] = $3; out_text[o] = rest(4); next }
+/^\talso / { also[o] = $2; next }
 /^\tseed / { seed[o] = rest(2); next }
 /^\tdoc / { doc[o] = rest(2); next }
 { bad("not understood: " $0) }
@@ -132,6 +133,7 @@ function check_op(o)
 {
 	known(o, in_struct[o])
 	known(o, out_struct[o])
+	known(o, also[o] == "" ? "-" : also[o])
 	if (index(tail_kinds, " " in_tail[o] " ") == 0)
 		bad("op " o ": unknown payload " in_tail[o])
 	if (index(tail_kinds, " " out_tail[o] " ") == 0)
@@ -153,6 +155,7 @@ function layout(    i, o)
 		print number[o], o, class_bit[class_of[o]], "use" uses[o], "in", in_struct[o],
 			in_tail[o], "out", out_struct[o], out_tail[o], "result" results[o]
 		layout_struct(o, in_struct[o])
+		layout_struct(o, also[o])
 		layout_struct(o, out_struct[o])
 		layout_struct(o, out_tail[o])
 	}

@@ -211,6 +211,7 @@ static const struct {
 	{ "exec", guest_exec, 60000 },
 	{ "info", guest_info, 0 },
 	{ "ps", guest_ps, 0 },
+	{ "trace", guest_trace, 60000 },
 };
 
 int cmd_guest(int argc, char **argv)

@@ -21,6 +21,7 @@ int guest_open(struct guest *g, const char *vm, const char *instance)
 
 	g->vm = vm;
 	g->out = NULL;
+	g->events = NULL;
 	set_str(req, "vm", vm);
 	if (instance)
 		set_str(req, "instance", instance);
@@ -56,6 +57,23 @@ static int lost(const struct guest *g, const char *what, ssize_t n)
 	return -1;
 }
 
+int guest_receive(struct guest *g, struct portal_guest_reply *rep)
+{
+	struct iovec in[2] = { { rep, sizeof(*rep) }, { g->out, PORTAL_GUEST_MAX } };
+	struct msghdr msg = { .msg_iov = in, .msg_iovlen = 2 };
+	ssize_t n;
+
+	do
+		n = recvmsg(g->fd, &msg, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < (ssize_t)sizeof(*rep))
+		return lost(g, "no answer to the command", 0);
+	g->out_len = n - sizeof(*rep);
+	if (rep->flags & PORTAL_GUEST_F_EVENT && rep->out_size != g->out_len)
+		return lost(g, "events of the wrong size", 0);
+	return 0;
+}
+
 int guest_command(struct guest *g, const struct portal_guest_request *req, const struct iovec *in,
 		  unsigned int cnt, struct portal_guest_reply *rep)
 {
@@ -73,14 +91,14 @@ int guest_command(struct guest *g, const struct portal_guest_request *req, const
 	n = sendmsg(g->fd, &msg, MSG_NOSIGNAL);
 	if (n < 0)
 		return lost(g, "it takes no command", n);
-	out[0] = (struct iovec){ rep, sizeof(*rep) };
-	out[1] = (struct iovec){ g->out, PORTAL_GUEST_MAX };
-	msg.msg_iovlen = 2;
-	n = recvmsg(g->fd, &msg, 0);
-	if (n < (ssize_t)sizeof(*rep))
-		return lost(g, "no answer to the command", 0);
+	do {
+		if (guest_receive(g, rep))
+			return -1;
+		if (rep->flags & PORTAL_GUEST_F_EVENT && g->events)
+			g->events(g, rep);
+	} while (rep->flags & PORTAL_GUEST_F_EVENT);
 	/* what was written has a size, and no answer */
-	if (req->out_len && rep->out_size != n - sizeof(*rep))
+	if (req->out_len && rep->out_size != g->out_len)
 		return lost(g, "an answer of the wrong size", 0);
 	return 0;
 }

@@ -47,14 +47,16 @@ static const struct cmd {
 	"                               bps-write, each also with -burst; depth; or off\n"
 	"Example: portalctl disk add web1 scratch path=/var/lib/portald/scratch.img\n"
 	"         portalctl disk set-limit web1 scratch iops=500 bps=20M\n" },
-	{ "guest", cmd_guest, "VM ps | cp SRC DST | exec -- CMD | info", "look into a guest, by its agent",
+	{ "guest", cmd_guest, "VM ps | cp | exec | info | trace ...", "look into a guest, by its agent",
 	"  ps             its processes\n"
 	"  cp SRC DST     copy a file; the one in the guest is :/PATH\n"
 	"  exec -- CMD    run a program there; its output and exit status are ours\n"
 	"  info           what its owner allows\n"
+	"  trace [-p PID] [-c COMM] [-e CALL,...] [-f] [-z | -Z] [--count N]\n"
+	"        [--every N] [--rate N] [-- CMD]   system calls, as strace shows them\n"
 	"  -I, --instance NAME    of plugin agent, if the VM has several\n"
 	"  -t, --timeout SECONDS  for each command; default 10, of exec 60\n"
-	"The guest's owner decides: modprobe portal_guest agent=task,file,exec\n"
+	"The guest's owner decides: modprobe portal_guest agent=task,file,exec,hook\n"
 	"Example: portalctl guest web1 cp :/var/log/dmesg dmesg\n" },
 	{ "interrupt", cmd_interrupt, "VM INSTANCE", "queue an interrupt for an instance",
 	"The guest's driver is woken and runs the plugin's interrupt handler.\n"

@@ -77,12 +77,16 @@ struct portal_guest_reply;
  * @vm: its name
  * @timeout_ms: of each command, 0: 10 s
  * @out: the last answer, PORTAL_GUEST_MAX bytes
+ * @out_len: of them
+ * @events: takes events that come before an answer; NULL: nobody does
  */
 struct guest {
 	const char *vm;
 	int fd;
 	unsigned int timeout_ms;
 	char *out;
+	size_t out_len;
+	void (*events)(struct guest *g, const struct portal_guest_reply *rep);
 };
 
 /* 0, or -1 after a message */
@@ -95,12 +99,15 @@ struct portal_guest_request;
  */
 int guest_command(struct guest *g, const struct portal_guest_request *req,
 		  const struct iovec *in, unsigned int cnt, struct portal_guest_reply *rep);
+/* The next message, an answer or events; 0, or -1 after a message. */
+int guest_receive(struct guest *g, struct portal_guest_reply *rep);
 /* Says why @what failed; EXIT_FAILED. */
 int guest_failed(const struct guest *g, const char *what, int status);
 
-/* guest_cp.c, guest_exec.c: argv[0] is "cp", "exec" */
+/* guest_cp.c, guest_exec.c, guest_trace.c: argv[0] is "cp", "exec", "trace" */
 int guest_cp(struct guest *g, int argc, char **argv);
 int guest_exec(struct guest *g, int argc, char **argv);
+int guest_trace(struct guest *g, int argc, char **argv);
 
 /* rate.c */
 /* What @now has more than @old, per second; @old's shape is @now's. */

@@ -22,7 +22,8 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct portal_command *cmds[64];
-	unsigned int nr, started, ended, cancelled;
+	unsigned int nr, started, ended, cancelled, stopped;
+	uint64_t cookie;	/* of the last HOOK_STOP */
 	bool hold;	/* answer nothing but what is cancelled */
 	bool stop;
 	int refuse;
@@ -90,6 +91,10 @@ static int fake_command(struct portal_instance *pi, struct portal_command *cmd)
 		cmd->txn = ++next_txn;
 		d.cmds[d.nr++] = cmd;
 		d.started++;
+		if (cmd->op == PORTAL_CMD_HOOK_STOP) {
+			d.stopped++;
+			d.cookie = cmd->cookie;
+		}
 		pthread_cond_broadcast(&d.more);
 	}
 	pthread_mutex_unlock(&d.lock);
@@ -138,7 +143,8 @@ static void wait_ended(unsigned int nr)
 
 static int setup(void **state)
 {
-	d.nr = d.started = d.ended = d.cancelled = 0;
+	d.nr = d.started = d.ended = d.cancelled = d.stopped = 0;
+	d.cookie = 0;
 	d.hold = d.stop = false;
 	d.refuse = 0;
 	agent_load(&fake);
@@ -303,6 +309,166 @@ static void as_many_as_there_is_room_for(void **state)
 	wait_ended(3 * MAX_CONNS);
 }
 
+/* ---- hooks -------------------------------------------------------------------- */
+
+static uint64_t hook(int fd)
+{
+	struct portal_guest_request req = { .op = PORTAL_CMD_HOOK_START };
+	struct portal_guest_reply rep;
+
+	ask(fd, &req, 0);
+	assert_int_equal(hear(fd, &rep), 0);
+	return last_cookie;
+}
+
+static void tell(uint64_t cookie, uint32_t nr)
+{
+	struct portal_event ev = { .len = sizeof(ev), .cookie = cookie, .nr = nr };
+
+	agent_event(NULL, &ev);
+}
+
+static void wait_stopped(unsigned int nr)
+{
+	pthread_mutex_lock(&d.lock);
+	while (d.stopped < nr)
+		pthread_cond_wait(&d.more, &d.lock);
+	pthread_mutex_unlock(&d.lock);
+}
+
+static void events_reach_their_connection(void **state)
+{
+	struct portal_guest_request req = { .op = 1 };
+	const struct portal_event *ev = (void *)got;
+	struct portal_guest_reply rep;
+	int first = dial(), second;
+	uint64_t one = hook(first), two;
+
+	second = dial();
+	two = hook(second);
+	assert_int_not_equal(one, two);
+	tell(two, 22);
+	tell(one, 11);
+	assert_int_equal(hear(first, &rep), sizeof(*ev));
+	assert_int_equal(rep.flags, PORTAL_GUEST_F_EVENT);
+	assert_int_equal(rep.out_size, sizeof(*ev));
+	assert_int_equal(ev->nr, 11);
+	assert_int_equal(hear(second, &rep), sizeof(*ev));
+	assert_int_equal(ev->nr, 22);
+	/* commands go on between them */
+	ask(first, &req, 0);
+	assert_int_equal(hear(first, &rep), 0);
+	assert_int_equal(rep.flags, 0);
+	close(first);
+	close(second);
+}
+
+/* What came before an answer is sent before it. */
+static void events_come_before_the_answer(void **state)
+{
+	struct portal_guest_request req = { .op = 1 };
+	const struct portal_event *ev = (void *)got;
+	struct portal_guest_reply rep;
+	unsigned int heard = 0;
+	int fd = dial();
+	uint64_t cookie = hook(fd);
+
+	d.hold = true;
+	ask(fd, &req, 0);
+	for (uint32_t i = 0; i < 100; i++)
+		tell(cookie, i);
+	pthread_mutex_lock(&d.lock);
+	d.hold = false;
+	pthread_cond_broadcast(&d.more);
+	pthread_mutex_unlock(&d.lock);
+	for (;;) {
+		ssize_t n = hear(fd, &rep);
+
+		if (!(rep.flags & PORTAL_GUEST_F_EVENT))
+			break;
+		for (ssize_t i = 0; i < n / (ssize_t)sizeof(*ev); i++)
+			assert_int_equal(ev[i].nr, heard++);
+	}
+	assert_int_equal(heard, 100);
+	close(fd);
+}
+
+/* Nobody waits for a listener that does not listen: it is told what it missed. */
+static void a_slow_listener_loses_events(void **state)
+{
+	const struct portal_event *ev = (void *)got;
+	uint32_t most = 2 * (MAX_EVENTS + PORTAL_GUEST_MAX) / sizeof(*ev) + 5000, heard = 0;
+	struct portal_guest_reply rep = { 0 };
+	int fd = dial();
+	uint64_t cookie = hook(fd);
+	ssize_t n;
+
+	for (uint32_t i = 0; i < most; i++)
+		tell(cookie, i);
+	do {
+		n = hear(fd, &rep);
+		assert_true(n > 0);
+		heard += n / sizeof(*ev);
+		assert_true(ev->nr < most);
+	} while (heard + rep.count < most);
+	assert_int_equal(heard + rep.count, most);
+	assert_true(rep.count > 0);
+	close(fd);
+}
+
+static void who_hangs_up_loses_its_hooks(void **state)
+{
+	struct portal_guest_request req = { .op = 1 };
+	struct portal_guest_reply rep;
+	int fd = dial(), other = dial();
+	uint64_t cookie = hook(fd);
+
+	/* one without hooks leaves nothing */
+	ask(other, &req, 0);
+	assert_int_equal(hear(other, &rep), 0);
+	close(other);
+	close(fd);
+	wait_stopped(1);
+	assert_int_equal(d.stopped, 1);
+	assert_int_equal(d.cookie, cookie - 1);	/* @other was dialed after it */
+}
+
+static void listeners_end_with_the_agent(void **state)
+{
+	const struct portal_event *ev = (void *)got;
+	struct portal_guest_request req = { .op = 1 };
+	struct portal_guest_reply rep;
+	int fd = dial(), other = dial();
+
+	tell(hook(fd) - 1, 33);
+	agent_event(NULL, NULL);
+	assert_int_equal(hear(fd, &rep), sizeof(*ev));
+	assert_int_equal(ev->nr, 33);
+	assert_int_equal(hear(fd, &rep), -1);
+	/* who has no hooks goes on */
+	ask(other, &req, 0);
+	assert_int_equal(hear(other, &rep), 0);
+	close(fd);
+	close(other);
+}
+
+/* An agent that adds one when nobody waits for it any more. */
+static void a_hook_of_nobody_is_stopped(void **state)
+{
+	tell(0x123456789abcULL, 1);
+	wait_stopped(1);
+	wait_ended(1);
+	assert_int_equal(d.cookie, 0x123456789abcULL);
+	while (__atomic_load_n(&sweeping, __ATOMIC_ACQUIRE))
+		sched_yield();
+	tell(0x123456789abdULL, 1);
+	wait_stopped(2);
+	wait_ended(2);
+	assert_int_equal(d.cookie, 0x123456789abdULL);
+	while (__atomic_load_n(&sweeping, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
 /* ---- portald/guest.h ---------------------------------------------------------- */
 
 static void helpers(void **state)
@@ -351,6 +517,9 @@ int main(void)
 		TEST(asks_and_answers), TEST(refusals_are_answers),
 		TEST(nonsense_ends_the_connection), TEST(who_hangs_up_cancels),
 		TEST(so_does_the_end), TEST(as_many_as_there_is_room_for),
+		TEST(events_reach_their_connection), TEST(events_come_before_the_answer),
+		TEST(a_slow_listener_loses_events), TEST(who_hangs_up_loses_its_hooks),
+		TEST(listeners_end_with_the_agent), TEST(a_hook_of_nobody_is_stopped),
 		TEST(helpers), TEST(exec_is_checked),
 	};
 

@@ -5,7 +5,7 @@
  * Whatever it does, each command that was started is over exactly once, its answer
  * lies in the guest's memory, and the channel can be opened again.
  */
-/* LINK: cmdabi.o cmdchan.o cmdring.o log.o -lpthread */
+/* LINK: cmdabi.o cmdchan.o cmdevent.o cmdring.o log.o -lpthread */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,14 +29,16 @@
 #define ENTRIES		16U
 #define NR_CMDS		64U
 #define ROUNDS		200000U
+#define EV_OFF		32768U
+#define EV_LEN		8192U
 
 static unsigned char *ram;
 static struct portal_channel *head;
 static struct cmd_chan chan;
 static struct portal_command cmds[NR_CMDS];
 static bool busy[NR_CMDS];
-static uint64_t rng = 88172645463325252ULL, now, started, over, answered;
-static uint32_t sq_head, cq_tail, epoch;
+static uint64_t rng = 88172645463325252ULL, now, started, over, answered, events;
+static uint32_t sq_head, cq_tail, ev_tail, epoch;
 
 static uint32_t rnd(uint32_t below)
 {
@@ -61,6 +63,18 @@ static void no_timer(void *arg, uint64_t ns)
 {
 	(void)arg;
 	(void)ns;
+}
+
+static void on_event(void *arg, const struct portal_event *ev)
+{
+	(void)arg;
+	if (!ev)
+		return;
+	assert_in_range(ev->len, sizeof(*ev), PORTAL_EVENT_MAX);
+	assert_true(ev->str_len <= ev->len - sizeof(*ev));
+	if (ev->str_len)
+		assert_int_equal(((const char *)(ev + 1))[ev->str_len - 1], 0);
+	events++;
 }
 
 static void done(struct portal_command *cmd)
@@ -95,6 +109,7 @@ static void write_head(void)
 		.data_len = CHUNK * NR_CHUNKS, .chunk_len = CHUNK, .nr_chunks = NR_CHUNKS,
 		.sq_off = 256, .sq_entries = ENTRIES, .cq_off = 256 + ENTRIES * 64,
 		.cq_entries = ENTRIES, .chunks_off = 256 + ENTRIES * 128,
+		.ev_off = EV_OFF, .ev_len = EV_LEN,
 	};
 	table = (void *)((char *)head + head->chunks_off);
 	/* they may be the same memory */
@@ -102,7 +117,34 @@ static void write_head(void)
 		table[i] = rnd(50) ? DATA_AT + i * CHUNK : rnd(RAM / 4096) * 4096;
 	if (!rnd(8))
 		((uint32_t *)head)[rnd(32)] = rnd(2) ? rnd(65536) : (uint32_t)rng;
-	sq_head = cq_tail = 0;
+	sq_head = cq_tail = ev_tail = 0;
+}
+
+/* An event as it should be, more or less. */
+static void tell_one(void)
+{
+	uint32_t len = (sizeof(struct portal_event) + rnd(PORTAL_EVENT_STRING)) & ~7U;
+	uint32_t rest = EV_LEN - ev_tail % EV_LEN;
+	struct portal_event *ev = (void *)((char *)head + EV_OFF + ev_tail % EV_LEN);
+
+	if (ev_tail - head->ev_head > EV_LEN - 2 * PORTAL_EVENT_MAX)
+		return;
+	ev->version = PORTAL_EVENT_VERSION;
+	if (rest < len) {
+		ev->kind = PORTAL_EVENT_PAD;
+		ev->len = rest;
+		ev_tail += rest;
+	} else {
+		memset(ev + 1, 1, len - sizeof(*ev));
+		ev->kind = (uint16_t)(1 + rnd(6));
+		ev->len = len;
+		ev->hook = (uint64_t)epoch << 32 | rnd(8);
+		ev->str_len = len - sizeof(*ev);
+		ev_tail += len;
+	}
+	if (!rnd(400))
+		((uint32_t *)ev)[rnd(34)] = rnd(2) ? rnd(1000) : (uint32_t)rng;
+	head->ev_tail = ev_tail;
 }
 
 /* A command answered as it should be, more or less. */
@@ -182,8 +224,11 @@ static void step(void)
 		if (head->sq_tail - sq_head <= ENTRIES && head->sq_tail != sq_head)
 			answer_one();
 		break;
-	case 9 ... 12:
+	case 9 ... 11:
 		cmd_sync(&chan, epoch, 0, &value);
+		break;
+	case 12:
+		tell_one();
 		break;
 	default:
 		start_one();
@@ -192,7 +237,7 @@ static void step(void)
 
 static void any_guest(void **state)
 {
-	static const struct cmd_env env = { NULL, at, nothing, no_timer };
+	static const struct cmd_env env = { NULL, at, nothing, no_timer, on_event };
 
 	(void)state;
 	ram = calloc(1, RAM);
@@ -203,9 +248,9 @@ static void any_guest(void **state)
 	cmd_destroy(&chan);
 	assert_int_equal(started, over);
 	/* it was no fuzzing of a closed door */
-	assert_true(started > ROUNDS / 50 && answered > ROUNDS / 500);
-	printf("%llu commands, %llu answered\n", (unsigned long long)started,
-	       (unsigned long long)answered);
+	assert_true(started > ROUNDS / 50 && answered > ROUNDS / 500 && events > ROUNDS / 500);
+	printf("%llu commands, %llu answered, %llu events\n", (unsigned long long)started,
+	       (unsigned long long)answered, (unsigned long long)events);
 	free(ram);
 }
 

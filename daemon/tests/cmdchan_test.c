@@ -2,7 +2,7 @@
 /*
  * cmdchan_test.c - commands to a guest that is played here, honestly or not
  */
-/* LINK: cmdabi.o cmdchan.o cmdring.o log.o -lpthread */
+/* LINK: cmdabi.o cmdchan.o cmdevent.o cmdring.o log.o -lpthread */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,7 +85,7 @@ static void write_head(void)
 
 static int setup(void **state)
 {
-	static const struct cmd_env env = { NULL, at, on_signal, on_timer };
+	static const struct cmd_env env = { NULL, at, on_signal, on_timer, NULL };
 
 	(void)state;
 	memset(&w, 0, sizeof(w));
@@ -430,6 +430,7 @@ static void lost_interrupt(void **state)
 	assert_int_equal(w.timer, due);
 	cmd_expire(&w.chan, due);
 	assert_int_equal(w.signals, 2);
+	assert_int_equal(info().repeated, 1);
 	assert_true(w.timer);
 	assert_int_equal(sync_once(), 1);
 	/* it came: nothing is left to be raised */

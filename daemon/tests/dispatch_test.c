@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* dispatch_test.c - requests of a hostile guest, and of a kind one */
-/* LINK: dispatch.o cmdabi.o cmdchan.o cmdring.o errmap.o log.o -lpthread */
+/* LINK: dispatch.o cmdabi.o cmdchan.o cmdevent.o cmdring.o errmap.o log.o -lpthread */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

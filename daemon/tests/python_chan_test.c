@@ -3,7 +3,7 @@
  * python_chan_test.c - plugin python over the worker's real channel: threads of
  * a script, the worker's thread, and a guest that answers at once
  */
-/* LINK: cmdabi.o cmdchan.o cmdring.o log.o -ldl -lpthread */
+/* LINK: cmdabi.o cmdchan.o cmdevent.o cmdring.o log.o -ldl -lpthread */
 #include "python_world.h"
 
 #include <pthread.h>
@@ -68,7 +68,7 @@ static const struct portald_api chan_api = {
 
 static void open_chan(void)
 {
-	static const struct cmd_env env = { NULL, at, on_signal, on_timer };
+	static const struct cmd_env env = { NULL, at, on_signal, on_timer, NULL };
 	uint64_t *chunks;
 
 	ram = calloc(1, RAM);

@@ -22,7 +22,7 @@
 
 static char *agent;
 module_param(agent, charp, 0444);
-MODULE_PARM_DESC(agent, "Classes of commands that the host may send: all, or of base,mem,kmem,task,file,exec,sym (default: none, no memory is shared)");
+MODULE_PARM_DESC(agent, "Classes of commands that the host may send: all, or of base,mem,kmem,task,file,exec,sym,hook (default: none, no memory is shared)");
 
 static u64 classes;
 /* Unbound: a command may take as long as a program runs. */
@@ -379,6 +379,7 @@ int portal_agent_init(void)
 {
 	int ret;
 
+	agent_hook_init();
 	if (!agent || !*agent)
 		return 0;
 	ret = parse_classes();

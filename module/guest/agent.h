@@ -9,7 +9,9 @@
 #ifndef _PORTAL_AGENT_H
 #define _PORTAL_AGENT_H
 
+#include <linux/atomic.h>
 #include <linux/idr.h>
+#include <linux/irq_work.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -43,6 +45,15 @@ struct task_struct;
  * @idle: woken when @cmds becomes empty
  * @files_lock: protects @files
  * @files: open files by handle
+ * @ev_lock: protects the next two; taken in any context
+ * @events: ring of events, NULL: there is none
+ * @ev_tail: bytes published
+ * @ev_len: bytes of the ring
+ * @kicked: @kick was queued, and no SYNC began since
+ * @urgent: the same, for half of the ring is full
+ * @kick: has @ev_work done, from any context
+ * @ev_work: has @sync_work done, for many events at a time
+ * @next_hook: number of the last hook (hooks_lock)
  */
 struct agent_chan {
 	struct list_head node;
@@ -64,6 +75,15 @@ struct agent_chan {
 	wait_queue_head_t idle;
 	struct mutex files_lock;
 	struct idr files;
+	raw_spinlock_t ev_lock;
+	char *events;
+	u32 ev_tail;
+	u32 ev_len;
+	atomic_t kicked;
+	atomic_t urgent;
+	struct irq_work kick;
+	struct delayed_work ev_work;
+	u32 next_hook;
 };
 
 /**
@@ -120,6 +140,17 @@ int agent_path(const struct agent_cmd *cmd, const char *str, size_t len);
 
 /* agent_chan.c */
 void agent_chan_done(struct agent_chan *chan, u32 epoch, const struct portal_cmd_done *done);
+
+/* hook.c */
+void agent_hook_init(void);
+unsigned int agent_hook_del_all(struct agent_chan *chan);
+void agent_hook_child(struct agent_chan *chan, u64 cookie, u32 tgid);
+void agent_hook_child_ended(struct agent_chan *chan, u64 cookie);
+
+/* hook_event.c */
+void agent_event_init(struct agent_chan *chan);
+void agent_event_sync(struct agent_chan *chan);
+void agent_event_stop(struct agent_chan *chan);
 
 /* agent_task.c */
 struct task_struct *agent_task_get(u32 pid);

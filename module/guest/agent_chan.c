@@ -24,6 +24,8 @@
 #define ENTRIES		128
 /* largest piece of the data region that is tried first */
 #define MAX_CHUNK_ORDER	8
+/* of the ring of events; less if there is no such piece of memory */
+#define EVENTS		SZ_256K
 
 static unsigned int agent_mem = 4;
 module_param(agent_mem, uint, 0444);
@@ -83,17 +85,37 @@ static int alloc_data(struct agent_chan *chan)
 	return 0;
 }
 
+/* @len bytes, and the ring of events behind them, which may be less or not there. */
+static void *alloc_region(struct agent_chan *chan, size_t len)
+{
+	u32 ev_len = agent_classes() & BIT_ULL(PORTAL_CLASS_HOOK) ? EVENTS : 0;
+	gfp_t gfp = GFP_KERNEL | __GFP_ZERO;
+	void *region;
+
+	for (; ev_len >= PORTAL_CHANNEL_MIN_EVENTS; ev_len /= 2) {
+		region = alloc_pages_exact(len + ev_len, gfp | __GFP_NORETRY | __GFP_NOWARN);
+		if (region) {
+			chan->len = len + ev_len;
+			chan->ev_len = ev_len;
+			chan->events = region + len;
+			return region;
+		}
+	}
+	chan->len = len;
+	return alloc_pages_exact(len, gfp);
+}
+
 static int alloc_head(struct agent_chan *chan)
 {
 	u32 nr_chunks = chan->nr_pages >> chan->chunk_order;
 	struct portal_channel *head;
 	u64 *table;
 	u32 i;
+	u32 rest = PAGE_ALIGN(sizeof(*head) + nr_chunks * sizeof(u64) +
+			      ENTRIES * (sizeof(struct portal_cmd) +
+					 sizeof(struct portal_cmd_done)));
 
-	chan->len = PAGE_ALIGN(sizeof(*head) + nr_chunks * sizeof(u64) +
-			       ENTRIES * (sizeof(struct portal_cmd) +
-					  sizeof(struct portal_cmd_done)));
-	head = alloc_pages_exact(chan->len, GFP_KERNEL | __GFP_ZERO);
+	head = alloc_region(chan, rest);
 	if (!head)
 		return -ENOMEM;
 	head->magic = PORTAL_CHANNEL_MAGIC;
@@ -110,6 +132,8 @@ static int alloc_head(struct agent_chan *chan)
 	head->cq_off = head->sq_off + ENTRIES * sizeof(struct portal_cmd);
 	head->cq_entries = ENTRIES;
 	head->chunks_off = head->cq_off + ENTRIES * sizeof(struct portal_cmd_done);
+	head->ev_off = chan->ev_len ? rest : 0;
+	head->ev_len = chan->ev_len;
 	table = (void *)head + head->chunks_off;
 	for (i = 0; i < nr_chunks; i++)
 		table[i] = page_to_phys(chan->pages[i << chan->chunk_order]);
@@ -173,13 +197,16 @@ static void chan_reset(struct agent_chan *chan, u32 epoch)
 	chan->epoch = 0;
 	spin_unlock(&chan->lock);
 	agent_cancel_all(chan);
+	agent_hook_del_all(chan);
 	agent_file_close_all(chan);
 
 	spin_lock(&chan->lock);
 	chan->sq_head = 0;
 	chan->cq_tail = 0;
+	chan->ev_tail = 0;
 	WRITE_ONCE(chan->head->sq_head, 0);
 	WRITE_ONCE(chan->head->cq_tail, 0);
+	WRITE_ONCE(chan->head->ev_tail, 0);
 	chan->epoch = epoch;
 	spin_unlock(&chan->lock);
 }
@@ -202,6 +229,11 @@ static void take_commands(struct agent_chan *chan)
 	WRITE_ONCE(chan->head->sq_head, chan->sq_head);
 }
 
+static bool is_busy(s64 error)
+{
+	return error == -EBUSY || error == -EINTR || error == -ETIME;
+}
+
 static void sync_work(struct work_struct *work)
 {
 	struct agent_chan *chan = container_of(work, struct agent_chan, sync_work);
@@ -209,9 +241,14 @@ static void sync_work(struct work_struct *work)
 
 	if (READ_ONCE(chan->stopping))
 		return;
+	agent_event_sync(chan);
 	value = portal_guest_call(chan->slot, PORTAL_FN_SYNC, chan->epoch, 0, 0, 0);
-	if (value < 0)
+	if (value < 0) {
+		/* Nobody takes events: whoever comes next has another epoch. */
+		if (!is_busy(value) && agent_hook_del_all(chan))
+			pr_notice("the host is gone, and its hooks\n");
 		return;
+	}
 	if (value & PORTAL_SYNC_RESET) {
 		chan_reset(chan, lower_32_bits(value));
 		queue_work(portal_wq, &chan->sync_work);
@@ -252,6 +289,7 @@ static int channel_place(struct portal_slot *slot, u64 *gpa)
 	mutex_init(&chan->files_lock);
 	idr_init(&chan->files);
 	INIT_WORK(&chan->sync_work, sync_work);
+	agent_event_init(chan);
 	chan->pages = kvmalloc_array(chan->data_len >> PAGE_SHIFT, sizeof(*chan->pages),
 				     GFP_KERNEL);
 	ret = chan->pages ? alloc_data(chan) : -ENOMEM;
@@ -287,6 +325,10 @@ static void channel_del(struct portal_slot *slot, bool answers)
 	spin_unlock(&chan->lock);
 	cancel_work_sync(&chan->sync_work);
 	agent_cancel_all(chan);
+	agent_hook_del_all(chan);
+	/* The last events may have asked for a SYNC. */
+	agent_event_stop(chan);
+	cancel_work_sync(&chan->sync_work);
 	agent_file_close_all(chan);
 }
 

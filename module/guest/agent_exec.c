@@ -58,7 +58,10 @@ static int prepare_child(struct subprocess_info *info, struct cred *new)
 	if (!cancelled)
 		exec->cmd->child = get_pid(task_pid(current));
 	spin_unlock(&chan->lock);
-	return cancelled ? -ECANCELED : 0;
+	if (cancelled)
+		return -ECANCELED;
+	agent_hook_child(chan, exec->cmd->req.cookie, task_tgid_nr(current));
+	return 0;
 }
 
 static int run(struct agent_exec *exec, char **argv, char **envp)
@@ -78,6 +81,8 @@ static int run(struct agent_exec *exec, char **argv, char **envp)
 	child = exec->cmd->child;
 	exec->cmd->child = NULL;
 	spin_unlock(&chan->lock);
+	if (child)
+		agent_hook_child_ended(chan, exec->cmd->req.cookie);
 	put_pid(child);
 	return ret;
 }

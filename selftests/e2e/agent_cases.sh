@@ -149,6 +149,7 @@ agent_fuzzed()
 	says '^[0-9]+ commands, [1-9][0-9]* good' timeout 120 "$build/e2e/agent_fuzz" "$socket" e2e 15
 	equal "complaints in the guest" \
 		"$(in_guest 30 'dmesg | grep -cE "BUG|WARNING|Oops|RIP:|UBSAN|KASAN" || true')" 0
+	echo "repeated interrupts: $(inst_stat agent .device.repeated)"
 	equal answers "$(inst_stat agent .device.answers)" "$(inst_stat agent .device.commands)"
 }
 

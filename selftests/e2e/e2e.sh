@@ -33,7 +33,7 @@ make_world || die "cannot make $work"
 trap end_world EXIT
 
 # in this order: it saves boots
-for theme in attach config guest pause disk disk_admin blk example machine agent death; do
+for theme in attach config guest pause disk disk_admin backend blk example machine agent hook death; do
 	# shellcheck source=/dev/null
 	. "$self/${theme}_cases.sh"
 done

@@ -40,6 +40,28 @@ static void guest_idle_level(void)
 	idle(true);
 }
 
+#define ROUNDS	2000
+
+static __u32 posted[2], stop;
+
+static void on_shared_irq(struct ex_regs *regs)
+{
+	__atomic_exchange_n(&posted[0], 0, __ATOMIC_SEQ_CST);
+	__atomic_exchange_n(&posted[1], 0, __ATOMIC_SEQ_CST);
+	guest_eoi();
+}
+
+/* Stays awake, so that it looks as soon as the pin is high. */
+static void guest_shared_pin(void)
+{
+	guest_irq_on(GSI, false);
+	guest_report(1);
+	asm volatile("sti");
+	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
+		asm volatile("pause");
+	GUEST_DONE();
+}
+
 FIXTURE(irq)
 {
 	struct guest g;
@@ -131,6 +153,54 @@ TEST_F(irq, unbind_ends_it_and_it_can_be_bound_again)
 	ASSERT_EQ(0, eventfd_write(self->bind.eventfd, 1));
 	ASSERT_TRUE(taken(self, 2));
 	ASSERT_EQ(0, guest_join(g));
+}
+
+struct poster {
+	struct guest *g;
+	__u32 nr;
+	int eventfd;
+	__u32 lost;
+};
+
+/* Says what it has before it signals, as every device does. */
+static void *post(void *arg)
+{
+	struct poster *p = arg;
+	__u32 i;
+
+	for (i = 0; i < ROUNDS && !p->lost; i++) {
+		__atomic_store_n(&SHARED(p->g, posted)[p->nr], 1, __ATOMIC_SEQ_CST);
+		eventfd_write(p->eventfd, 1);
+		p->lost = !WAIT_UNTIL(!__atomic_load_n(&SHARED(p->g, posted)[p->nr],
+						       __ATOMIC_SEQ_CST));
+	}
+	return NULL;
+}
+
+TEST_F(irq, two_eventfds_of_a_pin_lose_no_edge)
+{
+	struct guest *g = &self->g;
+	struct poster p[2] = { { g, 0, self->bind.eventfd, 0 }, { g, 1, -1, 0 } };
+	struct portal_irq_bind second = self->bind;
+	pthread_t threads[2];
+	__u32 i;
+
+	guest_init(_metadata, g, guest_shared_pin);
+	second.eventfd = p[1].eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ASSERT_EQ(0, portal_ioctl(g->fd, PORTAL_IRQ_BIND, &self->bind));
+	ASSERT_EQ(0, portal_ioctl(g->fd, PORTAL_IRQ_BIND, &second));
+	vm_install_exception_handler(g->vm, IRQ_VECTOR, on_shared_irq);
+	ASSERT_EQ(0, guest_start(g));
+	ASSERT_TRUE(WAIT_UNTIL(__atomic_load_n(&g->nr, __ATOMIC_ACQUIRE)));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, post, &p[i]));
+	for (i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	SHARED(g, stop) = 1;
+	EXPECT_EQ(0, p[0].lost);
+	EXPECT_EQ(0, p[1].lost);
+	ASSERT_EQ(0, guest_join(g));
+	close(second.eventfd);
 }
 
 TEST_F(irq, bind_checks_what_it_gets)

@@ -743,9 +743,11 @@ struct portal_mem_map {
  * @data: (in) the same
  * @__reserved2: 0
  *
- * Lives until UNBIND or the last close of the eventfd, a message also only
- * until the client detaches. EBUSY if the pair is bound already, ENOSPC: more
- * than out_max_hooks messages, ENOENT: UNBIND of a message that is not bound.
+ * Lives until UNBIND or the last close of the eventfd, and until the client
+ * detaches, but for those that KVM itself keeps: with RESAMPLE, of a split
+ * irqchip, or of a GSI above 23. Several eventfds of one GSI lose no edge, as
+ * long as KVM does not keep them. EBUSY if the pair is bound already, ENOSPC:
+ * more than out_max_hooks, ENOENT: UNBIND of what is not bound.
  *
  * What the VM's irqchip allows (PORTAL_VM_INFO), else EOPNOTSUPP:
  *

@@ -34,6 +34,14 @@
  * Indices run freely over 32 bits and are masked by entries - 1, a power of two.
  * Both sides copy an entry, and check the copy. The host has at most as many
  * commands open as each ring has entries, so no ring overflows.
+ *
+ * DOC: Events
+ *
+ * What hooks tell goes through one more ring, of bytes. An event begins at a
+ * multiple of 8 and never goes on at the ring's begin: there, a PORTAL_EVENT_PAD
+ * fills the rest. The host takes events during SYNC, so it needs no other call;
+ * the guest makes one when it has published some, and none before the last one
+ * took effect. An event that finds no room is counted, and nobody waits.
  */
 #define PORTAL_FN_SYNC		0xfe
 /* functions of the plugin itself are below, in a slot with a channel */
@@ -47,6 +55,8 @@
 #define PORTAL_CHANNEL_MAX_LEN	(1U << 20)	/* of the command region */
 #define PORTAL_CHANNEL_ENTRIES	4096		/* most of a ring */
 #define PORTAL_CHANNEL_CHUNKS	1024		/* most of the data region */
+#define PORTAL_CHANNEL_MIN_EVENTS (1U << 12)	/* bytes of the ring of events */
+#define PORTAL_CHANNEL_MAX_EVENTS (1U << 19)
 
 /**
  * struct portal_channel - head of the command region; little endian, as all here
@@ -66,13 +76,17 @@
  * @sq_entries: a power of two
  * @cq_off: of the answers, struct portal_cmd_done
  * @cq_entries: a power of two
+ * @ev_off: of the ring of events
+ * @ev_len: its bytes, a power of two; 0: there is none
  * @__reserved0: 0
  * @sq_head: commands the guest has taken
  * @cq_tail: answers the guest has published
+ * @ev_tail: bytes of events the guest has published
  * @__reserved1: 0
  * @sq_tail: commands the host has published
  * @cq_head: answers the host has taken
  * @host_hash: the host's PORTAL_CMD_ABI_HASH
+ * @ev_head: bytes of events the host has taken
  * @__reserved2: 0
  */
 struct portal_channel {
@@ -93,16 +107,20 @@ struct portal_channel {
 	__u32 sq_entries;
 	__u32 cq_off;
 	__u32 cq_entries;
-	__u32 __reserved0[13];
+	__u32 ev_off;
+	__u32 ev_len;
+	__u32 __reserved0[11];
 	/* written by the guest */
 	__u32 sq_head;
 	__u32 cq_tail;
-	__u32 __reserved1[14];
+	__u32 ev_tail;
+	__u32 __reserved1[13];
 	/* written by the host */
 	__u32 sq_tail;
 	__u32 cq_head;
 	__aligned_u64 host_hash;
-	__u32 __reserved2[12];
+	__u32 ev_head;
+	__u32 __reserved2[11];
 };
 
 /**
@@ -168,5 +186,65 @@ struct portal_cmd_done {
 	__aligned_u64 cursor;
 	__aligned_u64 count;
 };
+
+#define PORTAL_EVENT_VERSION	1
+#define PORTAL_EVENT_STRING	256	/* most bytes of a string, with its NUL */
+
+/* Kinds of hooks, and what their events have in @nr, @ret and @args. */
+enum portal_event_kind {
+	PORTAL_EVENT_PAD = 0,		/* nothing: the first 8 bytes are all there is */
+	PORTAL_EVENT_SYSCALL = 1,	/* number, result, arguments */
+	PORTAL_EVENT_EXIT = 2,		/* signal, status as of waitpid(2) */
+	PORTAL_EVENT_EXEC = 3,		/* 0; the string is the program's path */
+	PORTAL_EVENT_SIGNAL = 4,	/* signal, its si_code, handler */
+	PORTAL_EVENT_KPROBE = 5,	/* 0, result, arguments */
+	PORTAL_EVENT_UPROBE = 6,	/* 0, result, arguments */
+};
+
+/**
+ * struct portal_event - what a hook tells
+ * @version: PORTAL_EVENT_VERSION
+ * @kind: enum portal_event_kind
+ * @len: bytes of all of it, a multiple of 8
+ * @hook: its handle: epoch << 32 | number
+ * @cookie: of the hook_start
+ * @flags: PORTAL_EVENT_F_*
+ * @cpu: where it happened
+ * @pid: thread
+ * @tgid: process
+ * @time_ns: CLOCK_MONOTONIC
+ * @seq: of the hook's events; what is missing was dropped
+ * @dropped: of the hook, so far
+ * @comm: name of the thread
+ * @nr: number
+ * @str_len: bytes of the string that follows, with its NUL; 0: none
+ * @ret: result
+ * @args: arguments
+ */
+struct portal_event {
+	__u16 version;
+	__u16 kind;
+	__u32 len;
+	__aligned_u64 hook;
+	__aligned_u64 cookie;
+	__u32 flags;
+#define PORTAL_EVENT_F_RETURN	(1U << 0) /* at the return: @ret is valid */
+#define PORTAL_EVENT_F_COMPAT	(1U << 1) /* a 32-bit system call */
+#define PORTAL_EVENT_F_CUT	(1U << 2) /* the string goes on */
+#define PORTAL_EVENT_F_FAULT	(1U << 3) /* the string was not in memory */
+	__u32 cpu;
+	__u32 pid;
+	__u32 tgid;
+	__aligned_u64 time_ns;
+	__u32 seq;
+	__u32 dropped;
+	__u8 comm[16];
+	__u32 nr;
+	__u32 str_len;
+	__aligned_s64 ret;
+	__aligned_u64 args[6];
+};
+
+#define PORTAL_EVENT_MAX	(sizeof(struct portal_event) + PORTAL_EVENT_STRING)
 
 #endif /* _UAPI_LINUX_PORTAL_CHANNEL_H */

@@ -16,7 +16,7 @@
 
 #define PORTAL_CMD_VERSION	1
 /* of all numbers and layouts below */
-#define PORTAL_CMD_ABI_HASH	0x7b8fbb3207c78201ULL
+#define PORTAL_CMD_ABI_HASH	0xc52e1063ea27843bULL
 
 /* What the guest's owner can allow, as bits. */
 enum portal_cmd_class {
@@ -27,6 +27,7 @@ enum portal_cmd_class {
 	PORTAL_CLASS_FILE = 4,	/* files: read, write, list */
 	PORTAL_CLASS_EXEC = 5,	/* programs */
 	PORTAL_CLASS_SYM = 6,	/* names and addresses of the kernel's functions */
+	PORTAL_CLASS_HOOK = 7,	/* hooks: system calls, programs and functions as they happen */
 };
 
 enum portal_cmd_op {
@@ -59,6 +60,9 @@ enum portal_cmd_op {
 	PORTAL_CMD_EXEC = 0x40,
 	PORTAL_CMD_SYM_LOOKUP = 0x50,
 	PORTAL_CMD_SYM_NAME = 0x51,
+	PORTAL_CMD_HOOK_START = 0x60,
+	PORTAL_CMD_HOOK_STOP = 0x61,
+	PORTAL_CMD_HOOK_STAT = 0x62,
 };
 
 /**
@@ -313,6 +317,64 @@ struct portal_cmd_exec_result {
 	__aligned_u64 err_given;
 };
 
+/**
+ * struct portal_cmd_hook - little endian
+ * @kind: 1: system calls, 2: ends of threads, 3: new programs, 4: signals delivered, 5: a function of the kernel, 6: an instruction of a program
+ * @when: 1: at the entry, 2: at the return, 3: both; 1 where there is only one moment
+ * @flags: 1: @root is the program that exec starts with this cookie; 2: of @root's descendants, too
+ * @root: process, 0: any
+ * @every: nth of those that pass is told, 0: each
+ * @rate: most events in a second, 0: any
+ * @nr_filters: that follow, at most 16; all must hold
+ * @string_arg: which argument (1 to 6) is a string of the process, to be copied; 0: none
+ * @nrs: system calls: bit N % 8 of byte N / 8 for number N; none set: each
+ */
+struct portal_cmd_hook {
+	__u16 kind;
+	__u16 when;
+	__u32 flags;
+	__u32 root;
+	__u32 every;
+	__u32 rate;
+	__u16 nr_filters;
+	__u16 string_arg;
+	__u8 nrs[64];
+};
+
+/**
+ * struct portal_cmd_hook_filter - little endian
+ * @field: 1: thread, 2: process, 3: comm, 4: number, 5: returned value, 6: the string, 16 to 21: arguments (the last two not when a function returns)
+ * @cmp: 1: equal, 2: not equal, 3: less, 4: less or equal, 5: greater, 6: greater or equal, 7: from value to value2, 8: all bits of value set, 9: all bits of value clear, 10: no errno, 11: an errno, 12: the same string, 13: begins with it, 14: ends with it, 15: contains it
+ * @flags: 1: numbers are signed
+ * @value: to compare with
+ * @value2: end of a range, in it
+ * @str: to compare with, ends with NUL
+ */
+struct portal_cmd_hook_filter {
+	__u16 field;
+	__u16 cmp;
+	__u32 flags;
+	__aligned_u64 value;
+	__aligned_u64 value2;
+	__u8 str[64];
+};
+
+/**
+ * struct portal_cmd_hook_stat - little endian
+ * @hits: times that it was reached: kind, moment and number fit
+ * @passed: those that the filters let through
+ * @skipped: of these, by every and rate
+ * @sent: events
+ * @dropped: for want of room: told by nothing but this
+ */
+struct portal_cmd_hook_stat {
+	__aligned_u64 hits;
+	__aligned_u64 passed;
+	__aligned_u64 skipped;
+	__aligned_u64 sent;
+	__aligned_u64 dropped;
+};
+
 /* Fields of struct portal_cmd that a command looks at. */
 #define PORTAL_USE_PID		(1U << 0)
 #define PORTAL_USE_ADDR		(1U << 1)
@@ -333,7 +395,8 @@ struct portal_cmd_exec_result {
 	X(TASK, task, 3, "processes: list, arguments, environment, maps, files, registers") \
 	X(FILE, file, 4, "files: read, write, list") \
 	X(EXEC, exec, 5, "programs") \
-	X(SYM, sym, 6, "names and addresses of the kernel's functions")
+	X(SYM, sym, 6, "names and addresses of the kernel's functions") \
+	X(HOOK, hook, 7, "hooks: system calls, programs and functions as they happen")
 
 /*
  * X(NAME, name, CLASS, use, in_size, in_tail, out_size, out_tail, out_record, hash):
@@ -427,7 +490,16 @@ struct portal_cmd_exec_result {
 	  0, PORTAL_TAIL_NONE, 0, 0x0649636fU) \
 	X(SYM_NAME, sym_name, SYM, \
 	  PORTAL_USE_ADDR, 0, PORTAL_TAIL_NONE, \
-	  0, PORTAL_TAIL_BYTES, 0, 0x9e10fe8cU)
+	  0, PORTAL_TAIL_BYTES, 0, 0x9e10fe8cU) \
+	X(HOOK_START, hook_start, HOOK, \
+	  PORTAL_USE_ADDR, 88, PORTAL_TAIL_BYTES, \
+	  0, PORTAL_TAIL_NONE, 0, 0xd073b610U) \
+	X(HOOK_STOP, hook_stop, HOOK, \
+	  PORTAL_USE_ADDR, 0, PORTAL_TAIL_NONE, \
+	  0, PORTAL_TAIL_NONE, 0, 0xb7eeab8aU) \
+	X(HOOK_STAT, hook_stat, HOOK, \
+	  PORTAL_USE_ADDR, 0, PORTAL_TAIL_NONE, \
+	  40, PORTAL_TAIL_NONE, 0, 0x8e27e67bU)
 
 /* X(struct, bytes) */
 #define PORTAL_CMD_STRUCTS(X) \
@@ -442,6 +514,9 @@ struct portal_cmd_exec_result {
 	X(struct portal_cmd_stat, 48) \
 	X(struct portal_cmd_file_write, 16) \
 	X(struct portal_cmd_exec, 16) \
-	X(struct portal_cmd_exec_result, 40)
+	X(struct portal_cmd_exec_result, 40) \
+	X(struct portal_cmd_hook, 88) \
+	X(struct portal_cmd_hook_filter, 88) \
+	X(struct portal_cmd_hook_stat, 40)
 
 #endif /* _UAPI_LINUX_PORTAL_CMD_H */

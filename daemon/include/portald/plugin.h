@@ -30,6 +30,7 @@ extern "C" {
 #define PORTALD_API_VERSION	1
 
 struct portal_instance;		/* one [instance] of portald.conf, the daemon's */
+struct portal_event;		/* <linux/portal_channel.h> */
 struct iovec;
 struct io_uring;
 
@@ -173,6 +174,9 @@ struct portal_command_info {
 	uint64_t cancelled;
 	uint64_t stale;		/* answers that nobody waited for any more */
 	uint64_t resets;	/* times that the guest or its agent came back */
+	uint64_t repeated;	/* interrupts raised again: the guest had not come for 1 s */
+	uint64_t events;	/* that hooks told */
+	uint64_t stale_events;	/* of hooks that are no more */
 };
 
 /* What the daemon offers. Never NULL up to the size it was built with. */
@@ -321,6 +325,14 @@ struct portald_plugin {
 	 * (SOCK_SEQPACKET) that is the plugin's from now on; -errno: it is not.
 	 */
 	int (*connect)(void *handle, int fd);
+	/*
+	 * A hook that a command added tells something. @ev is a copy, valid during
+	 * the callback: ev->len bytes, in which the string, if it has one, ends.
+	 * What is in it is the guest's word. NULL: all hooks have ended, with the
+	 * guest's agent. In the worker's thread; not to be waited in, for the guest
+	 * waits too.
+	 */
+	void (*event)(void *handle, const struct portal_event *ev);
 };
 
 #if defined(__cplusplus)

@@ -149,13 +149,15 @@ static int one(unsigned long *good)
 		req.addr = 0;
 	if (sendmsg(sock, &msg, 0) < 0)
 		return -1;
-	iov[0] = (struct iovec){ &rep, sizeof(rep) };
-	iov[1] = (struct iovec){ out, sizeof(out) };
-	n = recvmsg(sock, &msg, 0);
-	if (n < (ssize_t)sizeof(rep)) {
-		printf("%s: no answer\n", g->name);
-		return -1;
-	}
+	do {
+		iov[0] = (struct iovec){ &rep, sizeof(rep) };
+		iov[1] = (struct iovec){ out, sizeof(out) };
+		n = recvmsg(sock, &msg, 0);
+		if (n < (ssize_t)sizeof(rep)) {
+			printf("%s: no answer\n", g->name);
+			return -1;
+		}
+	} while (rep.flags & PORTAL_GUEST_F_EVENT);
 	*good += !rep.status;
 	return check(g, &req, &rep, n - sizeof(rep));
 }

@@ -343,19 +343,23 @@ static void an_osd_that_is_away_or_hangs_is_an_error(void **state)
 	ceph_do("osd-stop");
 	start = now_ms();
 	assert_int_equal(lio(&pi, PORTAL_IO_READ, 0, 0, data, 512), -ETIMEDOUT);
-	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, 0, data, 512), -ETIMEDOUT);
+	rig_fill(data, BLOCK, 1);
+	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, 0, data, BLOCK), -ETIMEDOUT);
 	assert_in_range(now_ms() - start, 1800, 10000);
 	assert_int_equal(__atomic_load_n(&layer_log_lines, __ATOMIC_RELAXED), 1);
 	ceph_do("osd-cont");
 	start = now_ms();
-	while (lio(&pi, PORTAL_IO_WRITE, 0, 0, data, 512))
+	rig_fill(data, BLOCK, 2);
+	while (lio(&pi, PORTAL_IO_WRITE, 0, 0, data, BLOCK))
 		assert_true(now_ms() - start < 30000);
 	ceph_do("osd-kill");
-	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, 0, data, 512), -ETIMEDOUT);
+	assert_int_equal(lio(&pi, PORTAL_IO_WRITE, 0, BLOCK, data, 512), -ETIMEDOUT);
 	ceph_do("osd-start");
 	start = now_ms();
-	while (lio(&pi, PORTAL_IO_READ, 0, 0, data, 512))
+	while (lio(&pi, PORTAL_IO_READ, 0, 0, back, BLOCK))
 		assert_true(now_ms() - start < 60000);
+	/* the write that failed has not fallen on the one after it */
+	assert_memory_equal(back, data, BLOCK);
 	/* nor does the end wait for it */
 	ceph_do("osd-stop");
 	start = now_ms();

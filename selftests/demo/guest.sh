@@ -6,7 +6,7 @@ set -eu
 
 case $1 in
 up)	# drivers, and the disk appears
-	modprobe portal_guest agent=task,file
+	modprobe portal_guest agent=task,file,exec,hook
 	modprobe virtio_blk
 	i=0
 	while [ ! -b /dev/vda ]; do

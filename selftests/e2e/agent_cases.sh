@@ -128,6 +128,23 @@ agent_classes()
 	says kthreadd ctl guest e2e ps
 }
 
+# A script of the host's administrator asks the guest, whenever it is interrupted.
+agent_python()
+{
+	local before
+
+	[[ $instances == *,look* ]] || skip "plugin python is not built: no python3-dev"
+	need_agent task
+	before=$(log_lines)
+	within 30 inst_is look .guest enabled
+	says queued ctl interrupt e2e look
+	told() { log_since "$before" | grep -qE 'look.*1 times: .* has [0-9]{2,} processes'; }
+	within 30 told
+	says '^7$' in_guest 30 portal-call look 0 7
+	again() { [ "$(log_since "$before" | grep -cE 'look.*times: .* processes')" = 2 ]; }
+	within 30 again
+}
+
 # Each command, with its errors, on a process that has been prepared for it.
 agent_ops()
 {
@@ -240,6 +257,7 @@ test_case "agent: nothing is allowed unless the guest's owner says so" agent_off
 test_case "agent: info" agent_info
 test_case "agent: ps shows the guest's processes" agent_ps
 test_case "agent: a class that is not allowed is refused" agent_classes
+test_case "agent: a script in Python asks the guest" agent_python
 test_case "agent: each command and its errors" agent_ops
 test_case "agent: any arguments" agent_fuzzed
 test_case "agent: 5 MB into the guest and out of it" agent_cp

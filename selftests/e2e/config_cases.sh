@@ -116,7 +116,7 @@ own_keys()
 	reloaded 'unknown section \[odd\]'
 	cp "$work/good.conf" "$work/portald.conf"
 	kill -HUP "$(portald_pid)"
-	within 10 reloaded 'configuration reloaded: 18 instances'
+	within 10 reloaded 'configuration reloaded: 19 instances'
 	says . ctl list
 }
 

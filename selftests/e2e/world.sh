@@ -14,6 +14,8 @@ other="selftests/rig/qemu-guest.sh --name other"
 guest_run=$build/rig/guest-run
 guest_dir=/run/portal-rig/e2e
 instances=echo,hello,slow,regs,disk,raw,ro,agent
+# a plugin that is left out where Python's headers are not
+[ ! -e "$build/daemon/plugins/python.so" ] || instances+=,look
 
 make_world()
 {
@@ -61,6 +63,9 @@ world_config()
 	readonly = on
 	[instance agent]
 	plugin = agent
+	[instance look]
+	plugin = python
+	script = $top/daemon/plugins/python/examples/hello.py
 	[instance bad-key]
 	plugin = hello
 	greting = good morning

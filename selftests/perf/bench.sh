@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What portal costs, as ratios, on each of ${PORTAL_KERNELS:-6.1 6.12} in the
-# rig. Results: build/bench.json. See README.md.
+# rig: exits (bench.c) and disks (blk.sh). Results: build/bench.json. See README.md.
 # usage: bench.sh [OPTION OF bench...]
 set -u
 self=$(cd "$(dirname "$0")" && pwd -P)
@@ -62,7 +62,7 @@ one()
 		--append tsc=reliable -- selftests/perf/bench.sh --l1 "$kernel" "$@"
 }
 
-status=0 done=()
+status=0 done=() disks=()
 mkdir -p "$out"
 selftests/rig/deps.sh build rig || exit 1
 make -s lib && make -s -C selftests/perf O="$build" || exit 1
@@ -75,15 +75,33 @@ for kernel in ${PORTAL_KERNELS:-6.1 6.12}; do
 	0 | "$void") done+=("$kernel") ;;
 	*) echo "bench: kernel $kernel: failed ($result), see ${out#"$top/"}/$kernel.log" >&2 ;;
 	esac
+	[ $# = 0 ] || continue
+	echo "bench: disks on kernel $kernel" >&2
+	rm -f "$out/blk-$kernel.json"
+	if selftests/perf/blk.sh "$kernel" >"$out/blk-$kernel.txt"; then
+		disks+=("$kernel")
+	else
+		status=1
+		echo "bench: disks on kernel $kernel: failed, see ${out#"$top/"}/blk-$kernel.log" >&2
+	fi
 done
 
-for kernel in "${done[@]}"; do
-	cat "$out/$kernel.json"
-done | sed -e '$!s/$/,/' -e '1s/^/[\n/' -e '$s/$/\n]/' >"$build/bench.json"
+{
+	for kernel in "${done[@]}"; do
+		cat "$out/$kernel.json"
+	done
+	for kernel in "${disks[@]}"; do
+		cat "$out/blk-$kernel.json"
+	done
+} | sed -e '$!s/$/,/' -e '1s/^/[\n/' -e '$s/$/\n]/' >"$build/bench.json"
 for kernel in "${done[@]}"; do
 	echo
 	cat "$out/$kernel.txt"
 done
+for kernel in "${disks[@]}"; do
+	echo
+	cat "$out/blk-$kernel.txt"
+done
 echo
-echo "Lower is better. ns: of this rig, not of a machine. $(git log -1 --format='portal %h' 2>/dev/null)"
+echo "Exits: lower is better. ns: of this rig, not of a machine. $(git log -1 --format='portal %h' 2>/dev/null)"
 exit "$status"

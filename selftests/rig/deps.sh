@@ -18,6 +18,7 @@ usage()
 	  debug   kernel source and what building a kernel needs
 	  ceph    a Ceph cluster, for the rbd plugin's long test (220 MB)
 	  flavours  headers of the cloud and rt kernels
+	  perf      the disks that portal's is compared to
 	  --list  print what is missing and install nothing
 	USAGE
 	exit "${1:-2}"
@@ -33,6 +34,7 @@ declare -A packages=(
 	[libkvm]="build-essential xz-utils linux-source-6.1"
 	[debug]="bc bison build-essential cpio flex kmod libelf-dev libssl-dev
 		linux-source-6.12 xz-utils"
+	[perf]="qemu-system-common qemu-utils"
 	[ceph]="ceph-common ceph-mgr ceph-mon ceph-osd librbd-dev"
 	[flavours]="@headers-6.1-cloud @headers-6.1-rt @headers-6.12-cloud
 		@headers-6.12-rt"

@@ -81,7 +81,7 @@ install -m 755 "$rig_self/guest-init.sh" "$tree/init"
 
 # What a guest of portal uses; 9p and networks are not among it.
 rig_modules "$image/root" "$release" virtio virtio_ring virtio_mmio \
-	virtio_blk virtio_console ext4 crc32c_generic |
+	virtio_blk virtio_pci virtio_console ext4 crc32c_generic |
 	while read -r file; do
 		rig_copy_module "$image/root/$file" "$tree/${file%/*}"
 	done

@@ -209,17 +209,23 @@ static inline void *guest_main(void *arg)
 	return NULL;
 }
 
+/* guest_need: /dev/portal, where there is what guests need; else the test is skipped */
+static inline int guest_need(struct __test_metadata *_metadata)
+{
+	int dev = portal_open(_metadata), kvm = open("/dev/kvm", O_RDWR);
+
+	if (kvm < 0)
+		SKIP(_exit(HARNESS_SKIP), "no /dev/kvm");
+	close(kvm);
+	return dev;
+}
+
 /* guest_init: a VM whose vCPU will run @code, and portal attached to it. */
 static inline void guest_init(struct __test_metadata *_metadata, struct guest *g, void *code)
 {
 	struct portal_vm_attach attach = { .size = sizeof(attach), .rights = PORTAL_RIGHT_ALL };
-	int kvm;
 
-	*g = (struct guest){ .dev = portal_open(_metadata), .fd = -1 };
-	kvm = open("/dev/kvm", O_RDWR);
-	if (kvm < 0)
-		SKIP(_exit(HARNESS_SKIP), "no /dev/kvm");
-	close(kvm);
+	*g = (struct guest){ .dev = guest_need(_metadata), .fd = -1 };
 	g->vm = __vm_create_with_one_vcpu(&g->vcpu, RAM_PAGES, code);
 	vm_init_descriptor_tables(g->vm);
 	vcpu_init_descriptor_tables(g->vcpu);

@@ -145,6 +145,28 @@ commands_fuzzed()
 	return "$status"
 }
 
+# Each FILE:TEST that Documentation/ names is there, in the file or a header it has.
+promises_have_tests()
+{
+	local file name path dir status=0
+
+	while IFS=: read -r file name; do
+		for dir in . selftests selftests/e2e daemon/tests libportal/tests; do
+			path=$dir/$file
+			[ ! -f "$path" ] || break
+		done
+		if ! [ -f "$path" ]; then
+			echo "$file: no such file (for $name)"
+			status=1
+			continue
+		fi
+		sed -n "s|^#include \"\(.*\)\"|${path%/*}/\1|p" "$path" | cat - <(echo "$path") |
+			xargs grep -qsw "$name" || { echo "$path: no $name"; status=1; }
+	done < <(grep -ohE '[a-z0-9_/.]+_(test|cases)\.(c|sh):[a-z0-9_]+' \
+		Documentation/*/*.rst | sort -u)
+	return "$status"
+}
+
 static()
 {
 	local k release h
@@ -167,6 +189,7 @@ static()
 	one "libkvmportal: versions, man pages, nothing changed" sh -c "make -s lib && libportal/check_abi.sh"
 	one "every command is in the fuzzer's table" commands_fuzzed
 	one "portal_cmd.h and commands.rst are what portal_cmd.def says" uapi/portal-cmd.sh --check
+	one "every promise has its test" promises_have_tests
 	# shellcheck disable=SC2046
 	one "shellcheck" shellcheck -x $(shell_scripts)
 	one "no path of this machine in a file" sh -c "! git grep -nF '$top/' -- ."

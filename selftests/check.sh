@@ -224,7 +224,7 @@ kernel()
 		rigged "patched text on $k" "$k" 900 --one-thread selftests/run.sh patch
 		title "kernel $release: unmodified QEMU"
 		one "guest for $release" selftests/e2e/prepare.sh "$k" || continue
-		rigged "e2e on $k" "$k" 900 selftests/e2e/e2e.sh
+		rigged "e2e on $k" "$k" 1800 selftests/e2e/e2e.sh
 		rigged "systemd on $k" "$k" 400 selftests/e2e/systemd.sh
 	done
 }

@@ -121,6 +121,8 @@ diagnose()
 	echo "portald's log:"
 	tail -n 12 "$portald_log" 2>/dev/null
 	dmesg_since | tail -n 12
+	echo "the guest's console:"
+	tail -n 15 $guest_dir/console 2>/dev/null | tr -d '\r'
 }
 
 distrust()

@@ -265,12 +265,26 @@ void portal_irq_release(struct portal_client *client)
 
 /* ---- binding ------------------------------------------------------------- */
 
+/* Is it an edge that we make? -ENODEV: there is no VM any more. */
+static int is_our_edge(struct portal_client *client, const struct portal_irq_bind *arg)
+{
+	int ret = -ENODEV;
+
+	if (arg->flags & PORTAL_IRQ_F_RESAMPLE)
+		return 0;
+	mutex_lock(&client->lock);
+	if (!client->dead)
+		ret = client->vm->ops->irq_has_edge(client->vm, arg->gsi);
+	mutex_unlock(&client->lock);
+	return ret;
+}
+
 static int irq_bind(struct portal_vm_file *vf, const struct portal_irq_bind *arg, bool bind)
 {
 	bool msi = arg->flags & PORTAL_IRQ_F_MSI;
 	struct portal_client *client = vf->client;
 	struct portal_vm *vm = client->vm;
-	int ret = -ENODEV;
+	int ret;
 
 	if (arg->__reserved || arg->__reserved2 || arg->gsi > 4095 || (msi && arg->gsi) ||
 	    (!msi && (arg->address || arg->data)))
@@ -283,8 +297,12 @@ static int irq_bind(struct portal_vm_file *vf, const struct portal_irq_bind *arg
 		return -EOPNOTSUPP;
 	if (!portal_client_may(vf, PORTAL_RIGHT_IRQ))
 		return -EPERM;
-	if (msi || (!(arg->flags & PORTAL_IRQ_F_RESAMPLE) && vm->ops->irq_has_edge(vm, arg->gsi)))
+	ret = msi ? 1 : is_our_edge(client, arg);
+	if (ret < 0)
+		return ret;
+	if (ret)
 		return bind ? irqfd_bind(client, arg) : irqfd_unbind(client, arg);
+	ret = -ENODEV;
 	mutex_lock(&client->lock);
 	if (!client->dead)
 		ret = vm->ops->irq_bind(vm, arg, bind);

@@ -105,6 +105,22 @@ static int vmm_kill(struct vmm *v)
 	return WAIT_UNTIL(waitpid(v->pid, &status, WNOHANG) == v->pid) ? 0 : -ETIMEDOUT;
 }
 
+/* no_irqs: what asks for the VM's interrupts finds none */
+static bool no_irqs(int fd)
+{
+	struct portal_irq_bind bind = {
+		.size = sizeof(bind), .gsi = 5, .resamplefd = -1, .eventfd = eventfd(0, EFD_CLOEXEC),
+	};
+	struct portal_irq_msi msi = { .size = sizeof(msi), .address = 0xfee00000 };
+	bool ok;
+
+	ok = portal_ioctl(fd, PORTAL_IRQ_BIND, &bind) && errno == ENODEV &&
+	     portal_ioctl(fd, PORTAL_IRQ_UNBIND, &bind) && errno == ENODEV &&
+	     portal_ioctl(fd, PORTAL_IRQ_MSI, &msi) && errno == ENODEV;
+	close(bind.eventfd);
+	return ok;
+}
+
 /* gone: the queue and the VM fd say that the VM is gone, and the queue why. */
 static bool gone(int fd, struct queue *q, __u64 why)
 {
@@ -116,7 +132,7 @@ static bool gone(int fd, struct queue *q, __u64 why)
 			return false;
 	} while (req.kind != PORTAL_KIND_LIFECYCLE || req.addr != PORTAL_LIFE_VM_GONE);
 	return req.data[0] == why && WAIT_UNTIL(poll(&pfd, 1, 0) == 1 && pfd.revents & POLLHUP) &&
-	       portal_vm_info(fd).out_state == PORTAL_VM_GONE;
+	       portal_vm_info(fd).out_state == PORTAL_VM_GONE && no_irqs(fd);
 }
 
 /* works: a new VM can be attached to and its calls are answered. */

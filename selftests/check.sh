@@ -84,7 +84,7 @@ rigged()
 	local name=$1 k=$2 limit=$3 before=$failed names boot log
 
 	shift 3
-	boot=(selftests/rig/boot.sh --kernel "$k" --timeout "$limit")
+	boot=(selftests/rig/boot.sh --kernel "$k" --timeout "$limit" --silence 360)
 	if [ "$1" = --one-thread ]; then
 		boot+=("$1")
 		shift

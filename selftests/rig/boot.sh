@@ -24,6 +24,8 @@ usage()
 	  --one-thread    emulate all CPUs in one thread: slower, but code that
 	                  one CPU patches is never run stale by another
 	  --timeout S     give up after S seconds (default 600; 0: never)
+	  --silence S     give up when COMMAND has said nothing for S seconds
+	                  (default 0: never)
 	  --log FILE      copy the output to FILE and the kernel log to
 	                  FILE.kernel
 	  --append WORDS  more words for L1's kernel command line
@@ -36,10 +38,10 @@ usage()
 	exit "${1:-$rig_failed}"
 }
 
-kernel=6.12 cpus=2 mem=3G icount='' thread=multi limit=600 log='' shell='' append=''
+kernel=6.12 cpus=2 mem=3G icount='' thread=multi limit=600 silence=0 log='' shell='' append=''
 while [ $# -gt 0 ]; do
 	case $1 in
-	--kernel | --cpus | --mem | --timeout | --log | --append)
+	--kernel | --cpus | --mem | --timeout | --silence | --log | --append)
 		[ $# -ge 2 ] || usage
 		;;
 	esac
@@ -48,6 +50,7 @@ while [ $# -gt 0 ]; do
 	--cpus) cpus=$2; shift ;;
 	--mem) mem=$2; shift ;;
 	--timeout) limit=$2; shift ;;
+	--silence) silence=$2; shift ;;
 	--log) log=$2; shift ;;
 	--append) append=$2; shift ;;
 	--icount) icount=1 ;;
@@ -181,6 +184,10 @@ qemu=(qemu-system-x86_64 "${machine[@]}" -smp "$cpus" -m "$mem"
 	-virtfs "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
 	-virtfs "local,path=${rig_build//,/,,},mount_tag=build,security_model=none,multidevs=remap")
 
+helpers=() sockets=
+trap '[ ${#helpers[@]} = 0 ] || kill "${helpers[@]}" 2>/dev/null || true
+	rm -rf "$sockets"' EXIT
+
 # See "Known limits". Not while something is measured.
 if [ "$accel:$thread:$icount" = tcg:multi: ] && [ -z "${PORTAL_RIG_ALONE:-}" ] &&
 	command -v cc >/dev/null; then
@@ -192,11 +199,25 @@ if [ "$accel:$thread:$icount" = tcg:multi: ] && [ -z "${PORTAL_RIG_ALONE:-}" ] &
 	) 9>"$rig_dir/.unstick.lock"
 	# a socket's path is 107 characters at most
 	sockets=$(mktemp -d -t portal-rig.XXXXXX)
-	trap 'kill "$!" 2>/dev/null || true; rm -rf "$sockets"' EXIT
 	qemu+=(-monitor "unix:$sockets/monitor,server=on,wait=off"
 		-gdb "unix:$sockets/gdb,server=on,wait=off")
 	"$rig_dir/unstick" "$sockets/monitor" "$sockets/gdb" </dev/null >&2 &
+	helpers+=($!)
 fi
+
+# An L1 that hangs says nothing more, and whoever waits for it need not wait long.
+watch_silence()
+{
+	local pid
+
+	touch "$run/said"
+	while sleep 5; do
+		[ $(($(date +%s) - $(stat -c %Y "$run/said"))) -ge "$silence" ] || continue
+		say "L1 has said nothing for $silence s"
+		pid=$(cat "$run/pid") && kill -KILL "$pid"
+		return
+	done
+}
 
 # copy_output: the port is a "file" chardev, as a stdio one would hang up as soon
 # as its input ends. It blocks QEMU while nobody reads, so it gets a pipe of its
@@ -204,9 +225,9 @@ fi
 copy_output()
 {
 	if [ -n "$log" ]; then
-		tee "$log"
+		tee "$log" "$run/said"
 	else
-		cat
+		tee "$run/said"
 	fi
 }
 
@@ -217,9 +238,13 @@ if [ -n "$shell" ]; then
 		result=$?
 	stty "$saved"
 else
+	if [ "$silence" != 0 ]; then
+		watch_silence </dev/null &
+		helpers+=($!)
+	fi
 	# KILL as well: a QEMU that waits for a stuck 9p request ignores TERM.
 	timeout --foreground --kill-after=5 "$limit" "${qemu[@]}" \
-		-device virtio-serial-pci \
+		-pidfile "$run/pid" -device virtio-serial-pci \
 		-chardev file,id=out,path=/dev/stdout \
 		-device virtserialport,chardev=out,name=rig.out \
 		</dev/null | copy_output || result=${PIPESTATUS[0]}
@@ -228,7 +253,7 @@ fi
 if [ -s "$run/status" ]; then
 	status=$(cat "$run/status")
 elif [ "$result" -eq 124 ] || [ "$result" -eq 137 ]; then
-	say "no result after $limit s"
+	say "no result after $SECONDS s"
 	status=$timed_out
 else
 	say "L1 ended without a result (QEMU's status: $result)"

@@ -148,7 +148,8 @@ static bool translate_anew(const char *path, int cpu, uint64_t rip)
 			done = text && !strcmp(text, "OK");
 		}
 	}
-	gdb(fd, "D", buf, sizeof(buf));
+	/* with the process: a gdb that was here before may have asked for that */
+	gdb(fd, "D;1", buf, sizeof(buf));
 	close(fd);
 	return done;
 }

@@ -157,7 +157,7 @@ $portalctl guest demo cp :/tmp/sent "$work/back" >/dev/null
 cmp "$work/sent" "$work/back" || die "portalctl guest cp changed the file"
 [ "$(in_guest 30 'sha256sum </tmp/sent')" = "$(sha256sum <"$work/sent")" ] ||
 	die "the guest has another file than was sent"
-$portalctl guest demo trace -e openat -- /bin/cat /tmp/sent >/dev/null 2>"$work/trace" ||
+$portalctl guest demo trace -e openat -- /bin/busybox sha256sum /tmp/sent >/dev/null 2>"$work/trace" ||
 	die "portalctl guest trace: $(tail -n 1 "$work/trace")"
 traced=$(grep -F '"/tmp/sent"' "$work/trace") || die "portalctl guest trace does not show /tmp/sent"
 say "    portalctl guest: ps shows its $processes processes; cp in and out: 2 MiB, the same"

@@ -95,7 +95,7 @@ pids+=($!)
 qemu-storage-daemon \
 	--blockdev "file,node-name=f,filename=$work/vhost-user.img,aio=io_uring" \
 	--blockdev raw,node-name=d,file=f \
-	--export "vhost-user-blk,id=e,node-name=d,addr.type=unix,addr.path=$work/vhost.sock,writable=on" \
+	--export "vhost-user-blk,id=e,node-name=d,addr.type=unix,addr.path=$work/vhost.sock,writable=on,num-queues=2" \
 	>"$work/vhost.log" 2>&1 &
 pids+=($!)
 server[vhost-user]=$!
@@ -120,8 +120,8 @@ qemu=$(PORTAL_GUEST_MACHINE=pc,memory-backend=ram $guest start \
 	-object iothread,id=thread-nbd \
 	-blockdev "nbd,node-name=nbd,server.type=unix,server.path=$work/nbd.sock" \
 	-device virtio-blk-pci,drive=nbd,iothread=thread-nbd)
-in_guest 60 'modprobe virtio_pci; modprobe virtio_blk; modprobe portal_guest'
 "$build/daemon/portalctl" "${control[@]}" attach --pid "$qemu" --name blk >/dev/null
+in_guest 60 'modprobe virtio_pci && modprobe virtio_blk && modprobe portal_guest'
 
 device_of()
 {

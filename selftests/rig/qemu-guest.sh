@@ -137,7 +137,10 @@ guest_start()
 		-serial "unix:$state/serial,server=on,wait=off" \
 		-qmp "unix:$state/qmp,server=on,wait=off" \
 		-pidfile "$state/pid" -daemonize \
-		-D "$state/qemu.log" -d cpu_reset "$@"
+		-D "$state/qemu.log" -d cpu_reset "$@" || {
+		show_console
+		die "QEMU for $name does not start"
+	}
 	[ -n "$nowait" ] || guest_wait
 	guest_pid
 }

@@ -86,6 +86,7 @@ void portal_client_shutdown(struct portal_client *client)
 	client->nr_hooks = 0;
 	client->nr_queues = 0;
 	client->nr_windows = 0;
+	WRITE_ONCE(client->down, true);
 out_unlock:
 	mutex_unlock(&client->lock);
 	portal_irq_release(client);

@@ -339,6 +339,7 @@ struct portal_vcpu {
  * @fds: open VM fds
  * @lock: protects the lists and tables below
  * @dead: detached or the VM is gone
+ * @down: and nothing of it is in the VM any more
  * @irqfds: struct portal_irqfd
  * @id: number in its VM
  * @debugfs: its directory, NULL once it is taken down
@@ -351,7 +352,7 @@ struct portal_client {
 	struct kref ref;
 	atomic_t fds;
 	struct mutex lock;
-	bool dead;
+	bool dead, down;
 	struct xarray hooks;
 	struct xarray regions;
 	struct xarray queues;

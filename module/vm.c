@@ -85,14 +85,17 @@ static void poll_work(struct work_struct *work)
 	queue_delayed_work(portal_wq, &vm->poll_work, HZ);
 }
 
-/* A client that is not shut down yet, referenced; NULL: none. */
+/*
+ * A client that is not shut down yet, referenced; NULL: none. One that is being
+ * shut down by its last close is waited for, as it uses the VM.
+ */
 static struct portal_client *client_alive(struct portal_vm *vm)
 {
 	struct portal_client *client;
 
 	mutex_lock(&portal_vms_mutex);
 	list_for_each_entry(client, &vm->clients, node)
-		if (!READ_ONCE(client->dead)) {
+		if (!READ_ONCE(client->down)) {
 			kref_get(&client->ref);
 			goto out_unlock;
 		}

@@ -595,7 +595,7 @@ TEST_F_TIMEOUT(fuzz_ops, no_sequence_breaks_or_leaves_anything, FUZZ_TIMEOUT)
 	__u64 end = now_ns() + fuzz_seconds * NSEC_PER_SEC;
 	struct rnd r = { fuzz_seed };
 	int users, status, pid, i;
-	__u32 rounds = 0, vms;
+	__u32 rounds = 0, never = 0, vms;
 
 	vms = portal_vms(self->m.dev);
 	users = portal_users();
@@ -628,16 +628,18 @@ TEST_F_TIMEOUT(fuzz_ops, no_sequence_breaks_or_leaves_anything, FUZZ_TIMEOUT)
 	for (i = 0; i < FUZZ_COMMANDS; i++) {
 		printf("# %-12s %8llu tried, %8llu worked\n", fuzz_commands[i].name,
 		       tally->tried[i], tally->worked[i]);
-		/*
-		 * else the table is wrong; there is no irqchip, and perhaps no KVM. Of a
-		 * few hundred MEM_RWs in a short run there may be none that is right.
-		 */
-		if (tally->tried[i] > 1000 && fuzz_commands[i].cmd != PORTAL_VM_ATTACH &&
-		    fuzz_commands[i].cmd != PORTAL_IRQ_BIND &&
-		    fuzz_commands[i].cmd != PORTAL_IRQ_UNBIND &&
-		    fuzz_commands[i].cmd != PORTAL_IRQ_MSI)
+		/* there is no irqchip, and perhaps no KVM */
+		if (fuzz_commands[i].cmd == PORTAL_VM_ATTACH ||
+		    fuzz_commands[i].cmd == PORTAL_IRQ_BIND ||
+		    fuzz_commands[i].cmd == PORTAL_IRQ_UNBIND ||
+		    fuzz_commands[i].cmd == PORTAL_IRQ_MSI)
+			continue;
+		never += tally->tried[i] > 300 && !tally->worked[i];
+		if (tally->tried[i] > 1000)
 			EXPECT_LT(0, tally->worked[i]);
 	}
+	/* else the table is wrong; of a few hundred in a short run none may be right */
+	EXPECT_GE(2, never);
 	fflush(stdout);
 }
 

@@ -13,12 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #include <linux/portal_channel.h>
 #include <linux/portal_cmd.h>
 #include <portald/guest_socket.h>
+
+#include "guest_connect.h"
 
 struct grammar {
 	uint16_t op;
@@ -162,25 +163,6 @@ static int one(unsigned long *good)
 	return check(g, &req, &rep, n - sizeof(rep));
 }
 
-static int open_guest(const char *path, const char *vm)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	char line[256], control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { line, sizeof(line) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0), len;
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	len = snprintf(line, sizeof(line), "{\"cmd\":\"guest\",\"vm\":\"%s\"}\n", vm);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    write(fd, line, len) != len || recvmsg(fd, &msg, 0) <= 0 || !msg.msg_controllen)
-		return -1;
-	memcpy(&sock, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(sock));
-	close(fd);
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	unsigned long nr = 0, good = 0;
@@ -191,10 +173,9 @@ int main(int argc, char **argv)
 	rng = argc > 4 ? strtoull(argv[4], NULL, 0) : (uint64_t)time(NULL) * 2654435761U;
 	rng |= 1;
 	printf("seed %#llx\n", (unsigned long long)rng);
-	if (open_guest(argv[1], argv[2])) {
-		puts("no socket to the guest");
+	sock = guest_connect(argv[1], argv[2]);
+	if (sock < 0)
 		return 1;
-	}
 	for (end = time(NULL) + atoi(argv[3]); time(NULL) < end; nr++)
 		if (one(&good))
 			return 1;

@@ -13,12 +13,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/portal_channel.h>
 #include <linux/portal_cmd.h>
 #include <portald/guest_socket.h>
+
+#include "guest_connect.h"
 
 #define PAGE	4096
 
@@ -51,25 +52,6 @@ static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt,
 	va_end(ap);
 	putchar('\n');
 	exit(1);
-}
-
-static void open_guest(const char *path, const char *vm)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	char line[256], control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { line, sizeof(line) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0), len;
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
-		die("%s: %s", path, strerror(errno));
-	len = snprintf(line, sizeof(line), "{\"cmd\":\"guest\",\"vm\":\"%s\"}\n", vm);
-	if (write(fd, line, len) != len || recvmsg(fd, &msg, 0) <= 0 || !msg.msg_controllen)
-		die("no socket to the guest: %s", line);
-	memcpy(&sock, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(sock));
-	close(fd);
 }
 
 /* Returns the status. */
@@ -412,7 +394,9 @@ int main(int argc, char **argv)
 	target.strings = strtoull(argv[5], NULL, 0);
 	target.flag = strtoull(argv[6], NULL, 0);
 	target.fd = atoi(argv[7]);
-	open_guest(argv[1], argv[2]);
+	sock = guest_connect(argv[1], argv[2]);
+	if (sock < 0)
+		return 1;
 	base();
 	memory();
 	strings();

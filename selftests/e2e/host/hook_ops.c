@@ -14,11 +14,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <linux/portal_channel.h>
 #include <linux/portal_cmd.h>
 #include <portald/guest_socket.h>
+
+#include "guest_connect.h"
 
 #define MAX_EVENTS	4096
 #define ARG(n)		(16 + (n))
@@ -65,26 +66,6 @@ static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt,
 	va_end(ap);
 	putchar('\n');
 	exit(1);
-}
-
-static int open_guest(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	char line[256], control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { line, sizeof(line) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0), len, ret;
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", sock_path);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
-		die("%s: %s", sock_path, strerror(errno));
-	len = snprintf(line, sizeof(line), "{\"cmd\":\"guest\",\"vm\":\"%s\"}\n", vm);
-	if (write(fd, line, len) != len || recvmsg(fd, &msg, 0) <= 0 || !msg.msg_controllen)
-		die("no socket to the guest: %s", line);
-	memcpy(&ret, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(ret));
-	close(fd);
-	return ret;
 }
 
 static void take_events(size_t len)
@@ -493,7 +474,7 @@ static void each_kind(void)
 static void others_hooks(void)
 {
 	struct payload p = syscall_hook(SYS_lseek, RETURN);
-	int first = sock, second = open_guest();
+	int first = sock, second = guest_connect(sock_path, vm);
 	uint64_t id = must_add(&p);
 
 	/* another connection neither sees nor ends it, and its programs are not meant */
@@ -534,7 +515,9 @@ int main(int argc, char **argv)
 	if (file && argc < 5)
 		return 2;
 	offset = file ? strtoull(argv[4], NULL, 0) : 0;
-	sock = open_guest();
+	sock = guest_connect(sock_path, vm);
+	if (sock < 0)
+		return 1;
 	if (file) {
 		errors();
 		each_filter();

@@ -122,8 +122,6 @@ backend_many()
 {
 	local i nr=12
 
-	[ -n "${PORTAL_E2E_MANY-}" ] ||
-		skip "the guest was reset in 2 of 7 runs under TCG, why is not known; PORTAL_E2E_MANY=1 runs it"
 	need_driver
 	for ((i = 0; i < nr; i++)); do
 		ctl disk add e2e "m$i" serial="E2E-m$i" plugin=memory size=2M

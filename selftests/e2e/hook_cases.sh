@@ -14,8 +14,10 @@ hooks_are()
 	[ "$(guest_hooks)" = "$1" ]
 }
 
+# Tracepoints and probes are patched in and out while all tasks run.
 need_hooks()	# [CLASSES]
 {
+	need_one_cpu
 	need_agent "${1:-task,exec,hook}"
 	in_guest 30 'printf 12345 >/tmp/e2e-hook.file; dmesg -c >/dev/null'
 	equal "hooks before" "$(guest_hooks)" 0

@@ -19,7 +19,7 @@ usage()
 	  --kernel NAME   6.1, 6.12, 6.1-cloud, 6.12-rt, ... or any directory
 	                  build/rig/NAME made by hand (default 6.12)
 	  --cpus N        CPUs of L1 (default 2)
-	  --mem SIZE      memory of L1 (default 3G)
+	  --mem SIZE      memory of L1 (default 2700M)
 	  --icount        count instructions instead of time (slow)
 	  --one-thread    emulate all CPUs in one thread: slower, but code that
 	                  one CPU patches is never run stale by another
@@ -38,7 +38,9 @@ usage()
 	exit "${1:-$rig_failed}"
 }
 
-kernel=6.12 cpus=2 mem=3G icount='' thread=multi limit=600 silence=0 log='' shell='' append=''
+# All of it below 4 GiB: QEMU before 8.2.1 cuts the address of a VMCB to 32 bits while
+# L2 is not in long mode ("target/i386: Fix physical address truncation" ended that).
+kernel=6.12 cpus=2 mem=2700M icount='' thread=multi limit=600 silence=0 log='' shell='' append=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel | --cpus | --mem | --timeout | --silence | --log | --append)

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frees an L1 that runs in circles on a stale translation, see "Known limits" in
+ * Frees an L1 or L2 that runs in circles on a stale translation, see "Known limits" in
  * README.md: QEMU before 8.1 may keep what it translated from a byte that another
  * CPU was patching. A CPU that meets a breakpoint no longer there tries the
  * instruction again, for ever, as Linux does with one that was removed in time.
  *
  * Looks every few seconds, by QEMU's monitor, whether a CPU of the kernel comes
- * back to the same instruction all the time; then writes, by QEMU's gdb stub,
- * the bytes there over themselves, and QEMU translates them anew. To do so for
- * nothing, to a spinning CPU say, costs a millisecond and changes nothing.
+ * back to the same instruction all the time; then has QEMU translate everything
+ * anew, by a step of its gdb stub. To do so for nothing, for a spinning CPU say,
+ * costs up to a second and changes nothing.
  *
  * usage: unstick MONITOR-SOCKET GDB-SOCKET; ends with QEMU.
  */
@@ -29,7 +29,6 @@
 #define PAUSE_MS	20
 #define ROUND_MS	5000
 #define ANSWER_MS	5000
-#define TEXT_BYTES	16	/* the longest instruction and one more */
 
 struct sample {
 	uint64_t rip;
@@ -104,49 +103,66 @@ static bool take_sample(int monitor, struct sample *cpus)
 	return true;
 }
 
-/* One command of gdb's protocol; the answer's text, or NULL. */
+/* The next packet of gdb's protocol, '$' TEXT '#' and a sum of two digits; or NULL. */
+static char *gdb_read(int fd, char *buf, size_t size)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	size_t len = 0;
+	int rest = 3;
+	char *start;
+
+	while (len < size - 1 && poll(&p, 1, ANSWER_MS) == 1 && read(fd, buf + len, 1) == 1) {
+		if (rest < 3 || buf[len] == '#')
+			rest--;
+		/* what comes before is the "+" of our own packet */
+		len += len || buf[0] == '$';
+		if (!rest)
+			break;
+	}
+	buf[len] = 0;
+	start = strchr(buf, '#');
+	if (rest || !start || send(fd, "+", 1, MSG_NOSIGNAL) != 1)
+		return NULL;
+	*start = 0;
+	return buf + 1;
+}
+
 static char *gdb(int fd, const char *command, char *buf, size_t size)
 {
-	char packet[128];
 	unsigned char sum = 0;
-	char *start, *end;
+	char packet[128];
 	const char *c;
+	int len;
 
 	for (c = command; *c; c++)
 		sum += *c;
-	snprintf(packet, sizeof(packet), "$%s#%02x", command, sum);
-	if (!ask(fd, packet, buf, size, "#"))
-		return NULL;
-	if (send(fd, "+", 1, MSG_NOSIGNAL) != 1)
-		return NULL;
-	start = strchr(buf, '$');
-	end = start ? strchr(start, '#') : NULL;
-	if (!end)
-		return NULL;
-	*end = 0;
-	return start + 1;
+	len = snprintf(packet, sizeof(packet), "$%s#%02x", command, sum);
+	return send(fd, packet, len, MSG_NOSIGNAL) == len ? gdb_read(fd, buf, size) : NULL;
 }
 
-/* QEMU stops all CPUs while gdb is there, so nobody writes between. */
-static bool translate_anew(const char *path, int cpu, uint64_t rip)
+/*
+ * QEMU forgets all translations when a debugger's step ends (gdb_vm_state_change()
+ * of its gdbstub.c), so also those of a guest's guest, whose addresses gdb cannot
+ * follow. The CPU must be running, or the step waits.
+ */
+static bool translate_anew(const char *path, int cpu)
 {
-	char buf[256], command[128], *text;
+	char buf[256], command[32], *text;
 	int fd = connect_to(path);
 	bool done = false;
 
 	if (fd < 0)
 		return false;
-	snprintf(command, sizeof(command), "Hg%x", cpu + 1);
-	text = gdb(fd, command, buf, sizeof(buf));
-	if (text && !strcmp(text, "OK")) {
-		snprintf(command, sizeof(command), "m%llx,%x", (unsigned long long)rip, TEXT_BYTES);
-		text = gdb(fd, command, buf, sizeof(buf));
-		if (text && strlen(text) == 2 * TEXT_BYTES) {
-			snprintf(command, sizeof(command), "M%llx,%x:%s", (unsigned long long)rip,
-				 TEXT_BYTES, text);
-			text = gdb(fd, command, buf, sizeof(buf));
-			done = text && !strcmp(text, "OK");
-		}
+	snprintf(command, sizeof(command), "Hc%x", cpu + 1);
+	/* first of all it tells that it has stopped */
+	text = gdb_read(fd, buf, sizeof(buf));
+	if (text && *text == 'T' && (text = gdb(fd, command, buf, sizeof(buf))) &&
+	    !strcmp(text, "OK")) {
+		text = gdb(fd, "s", buf, sizeof(buf));
+		/* It became idle: without this the step would end when nobody is there. */
+		if (!text && send(fd, "\003", 1, MSG_NOSIGNAL) == 1)
+			gdb_read(fd, buf, sizeof(buf));
+		done = text && *text == 'T';
 	}
 	/* with the process: a gdb that was here before may have asked for that */
 	gdb(fd, "D;1", buf, sizeof(buf));
@@ -158,7 +174,7 @@ static bool translate_anew(const char *path, int cpu, uint64_t rip)
 static uint64_t circles(int cpu)
 {
 	uint64_t best = 0;
-	int i, j, n, most = 1;
+	int i, j, n, most = SAMPLES / 3;
 
 	for (i = 0; i < SAMPLES; i++) {
 		if (!samples[i][cpu].runs)
@@ -201,7 +217,7 @@ int main(int argc, char **argv)
 		}
 		for (cpu = 0; cpu < MAX_CPUS; cpu++) {
 			rip = circles(cpu);
-			if (rip && rip == before[cpu] && translate_anew(argv[2], cpu, rip))
+			if (rip && rip == before[cpu] && translate_anew(argv[2], cpu))
 				fprintf(stderr, "rig: CPU %d runs in circles at %llx: translated anew\n",
 					cpu, (unsigned long long)rip);
 			before[cpu] = rip;

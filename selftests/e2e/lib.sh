@@ -35,6 +35,8 @@ test_case()
 
 	shift
 	[[ $name =~ $case_pattern ]] || return 0
+	# an earlier try's (check.sh)
+	! grep -qxFs -e "$name" "${PORTAL_CASES_DONE:-/dev/null}" || return 0
 	cases_run=$((cases_run + 1))
 	rm -f "$work/why" "$work/error" "$work/skip" "$work/background"
 	dmesg_mark "$name"

@@ -53,6 +53,20 @@ q35_memfd()
 	works
 }
 
+# The interrupt controllers are QEMU's, only the local APICs are KVM's.
+q35_split()
+{
+	other_machine q35,kernel-irqchip=split
+	works
+}
+
+# no PCI, no firmware to speak of
+microvm()
+{
+	other_machine microvm
+	works
+}
+
 # migrate_to FILE: all of the VM is in it, and QEMU has stopped
 migrate_to()
 {
@@ -103,3 +117,5 @@ moved()
 test_case "machine: saved to a file while attached, goes on" saved
 test_case "machine: moved to another QEMU between detach and attach" moved
 test_case "machine: q35, RAM in a memfd" q35_memfd
+test_case "machine: q35, interrupt controllers split" q35_split
+test_case "machine: microvm" microvm

@@ -113,13 +113,19 @@ guest_start()
 {
 	local kernel=${PORTAL_GUEST_KERNEL:-${PORTAL_KERNEL:-6.12}} nowait=''
 	local initrd=${PORTAL_GUEST_INITRD:-$rig_dir/$kernel/guest.cpio.gz}
-	local append="console=ttyS0 quiet panic=-1"
+	local machine=${PORTAL_GUEST_MACHINE:-pc}
+	local append="console=ttyS0 quiet panic=-1" line
 	append+=" ${PORTAL_GUEST_APPEND-pci=noearly}"
 
 	if [ "${1-}" = --nowait ]; then
 		nowait=1
 		shift
 	fi
+	line=(-serial "unix:$state/serial,server=on,wait=off")
+	# A microvm has one serial port, but a bus for more.
+	[[ $machine != microvm* ]] ||
+		line=(-chardev "socket,id=line,path=$state/serial,server=on,wait=off"
+			-device "isa-serial,chardev=line,index=1")
 	[ -s "$initrd" ] || die "$initrd is missing: run guest.sh on the host"
 	alive && die "$name is running already"
 	rm -rf "$state"
@@ -128,13 +134,13 @@ guest_start()
 	# No memory backend, no huge pages, nothing shared: the RAM is the
 	# private anonymous memory any user's QEMU has.
 	qemu-system-x86_64 -name "$name" -accel kvm -cpu host \
-		-machine "${PORTAL_GUEST_MACHINE:-pc}" \
+		-machine "$machine" \
 		-smp "${PORTAL_GUEST_CPUS:-2}" -m "${PORTAL_GUEST_MEM:-512M}" \
 		-display none -no-user-config -nodefaults -no-reboot \
 		-kernel "$rig_dir/$kernel/vmlinuz" -initrd "$initrd" \
 		-append "$append" \
 		-serial "file:$state/console" \
-		-serial "unix:$state/serial,server=on,wait=off" \
+		"${line[@]}" \
 		-qmp "unix:$state/qmp,server=on,wait=off" \
 		-pidfile "$state/pid" -daemonize \
 		-D "$state/qemu.log" -d cpu_reset "$@" || {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vmm.c - the smallest VMM: one vCPU in real mode, 64 KB of RAM, an irqchip
+ * vmm.c - the smallest VMM: a vCPU or two in real mode, 64 KB of RAM, an irqchip
  */
 #include <cpuid.h>
 #include <errno.h>
@@ -66,12 +66,13 @@ static int ram_create(struct vmm *vmm)
 	return ioctl(vmm->vm, KVM_SET_USER_MEMORY_REGION, &slot) ? -errno : 0;
 }
 
-static int vcpu_create(struct vmm *vmm)
+static int vcpu_create(struct vmm *vmm, int id)
 {
+	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	struct kvm_sregs sregs;
 	int size;
 
-	vmm->vcpu = ioctl(vmm->vm, KVM_CREATE_VCPU, 0);
+	vmm->vcpu = ioctl(vmm->vm, KVM_CREATE_VCPU, id);
 	size = ioctl(vmm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (vmm->vcpu < 0 || size < 0)
 		return -errno;
@@ -79,7 +80,9 @@ static int vcpu_create(struct vmm *vmm)
 	if (vmm->run == MAP_FAILED)
 		return -errno;
 	vmm->stats = ioctl(vmm->vcpu, KVM_GET_STATS_FD, NULL);
-	if (ioctl(vmm->vcpu, KVM_GET_SREGS, &sregs))
+	/* one that is not the first waits for the first's INIT and SIPI */
+	if (ioctl(vmm->vcpu, KVM_SET_MP_STATE, &runnable) ||
+	    ioctl(vmm->vcpu, KVM_GET_SREGS, &sregs))
 		return -errno;
 	sregs.cs.base = RAM_GPA;
 	sregs.cs.selector = RAM_GPA >> 4;
@@ -102,7 +105,13 @@ int vmm_create(struct vmm *vmm)
 	if (ioctl(vmm->vm, KVM_CREATE_IRQCHIP, 0))
 		return -errno;
 	err = ram_create(vmm);
-	return err ? err : vcpu_create(vmm);
+	return err ? err : vcpu_create(vmm, 0);
+}
+
+int vmm_add_vcpu(const struct vmm *first, struct vmm *vmm)
+{
+	*vmm = *first;
+	return vcpu_create(vmm, 1);
 }
 
 int vmm_ioeventfd(struct vmm *vmm, uint32_t offset)

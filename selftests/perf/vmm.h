@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * vmm.h - the smallest VMM: one vCPU, run by the thread that calls
+ * vmm.h - the smallest VMM: a vCPU, run by the thread that calls
  */
 #ifndef PERF_VMM_H
 #define PERF_VMM_H
@@ -47,8 +47,10 @@ struct vmm {
 	struct kvm_run *run;
 };
 
-/* Both: 0 or -errno. */
+/* All: 0 or -errno. */
 int vmm_create(struct vmm *vmm);
+/* A second vCPU of the same VM. */
+int vmm_add_vcpu(const struct vmm *first, struct vmm *vmm);
 int vmm_run(struct vmm *vmm, const struct job *job, struct result *result);
 /* A write to MMIO_BASE + @offset signals an eventfd that nobody waits for. */
 int vmm_ioeventfd(struct vmm *vmm, uint32_t offset);

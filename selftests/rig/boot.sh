@@ -19,7 +19,7 @@ usage()
 	  --kernel NAME   6.1, 6.12, 6.1-cloud, 6.12-rt, ... or any directory
 	                  build/rig/NAME made by hand (default 6.12)
 	  --cpus N        CPUs of L1 (default 2)
-	  --mem SIZE      memory of L1 (default 2700M)
+	  --mem SIZE      memory of L1 (default 3G)
 	  --icount        count instructions instead of time (slow)
 	  --one-thread    emulate all CPUs in one thread: slower, but code that
 	                  one CPU patches is never run stale by another
@@ -32,15 +32,14 @@ usage()
 	  --shell         an interactive shell instead of a command
 	Exit status: COMMAND's; 124 when the time is up; 125 when L1 died or
 	could not be started.
-	Environment: PORTAL_RIG_ACCEL=tcg|kvm overrides the choice of accelerator;
+	Environment: PORTAL_RIG_ACCEL=tcg|kvm overrides the choice of accelerator,
+	PORTAL_RIG_QEMU=FILE that of the QEMU that emulates L1 (qemu.sh);
 	PORTAL_RIG_ALONE=1 when it measures: nobody looks after L1 meanwhile.
 	USAGE
 	exit "${1:-$rig_failed}"
 }
 
-# All of it below 4 GiB: QEMU before 8.2.1 cuts the address of a VMCB to 32 bits while
-# L2 is not in long mode ("target/i386: Fix physical address truncation" ended that).
-kernel=6.12 cpus=2 mem=2700M icount='' thread=multi limit=600 silence=0 log='' shell='' append=''
+kernel=6.12 cpus=2 mem=3G icount='' thread=multi limit=600 silence=0 log='' shell='' append=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel | --cpus | --mem | --timeout | --silence | --log | --append)
@@ -176,7 +175,9 @@ tcg:*-rt)
 	machine+=(-cpu max,-hypervisor -smbios type=1,serial=VMware-rig)
 	;;
 esac
-qemu=(qemu-system-x86_64 "${machine[@]}" -smp "$cpus" -m "$mem"
+emulator="qemu-system-x86_64"
+[ "$accel" = kvm ] || emulator=$("$rig_self/qemu.sh")
+qemu=("$emulator" "${machine[@]}" -smp "$cpus" -m "$mem"
 	-machine q35 -display none -no-user-config -nodefaults -no-reboot
 	-kernel "$image/vmlinuz" -initrd "$image/l1.cpio"
 	-append "console=ttyS0 quiet panic=-1 oops=panic rig_run=${run##*/} $append"
@@ -192,7 +193,7 @@ trap '[ ${#helpers[@]} = 0 ] || kill "${helpers[@]}" 2>/dev/null || true
 
 # See "Known limits". Not while something is measured.
 if [ "$accel:$thread:$icount" = tcg:multi: ] && [ -z "${PORTAL_RIG_ALONE:-}" ] &&
-	command -v cc >/dev/null; then
+	command -v cc >/dev/null && ! rig_qemu_is_new "$emulator"; then
 	(
 		flock 9
 		[ "$rig_dir/unstick" -nt "$rig_self/unstick.c" ] && exit

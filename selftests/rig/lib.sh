@@ -39,6 +39,16 @@ rig_need()
 	done
 }
 
+# rig_qemu_is_new QEMU: does it translate and inject what a guest's guest needs? 8.1
+# has "accel/tcg: Always lock pages before translation", 8.2 more (README.md).
+rig_qemu_is_new()
+{
+	local version
+
+	version=$("$1" --version | sed -n 's/^QEMU emulator version \([0-9.]*\).*/\1/p')
+	[ "$(printf '%s\n' 8.2 "$version" | sort -V | head -n 1)" = 8.2 ]
+}
+
 # rig_image_pattern NAME: the names of all packages of that series and flavour.
 # Debian 12 has 6.1.0-56-amd64 and 6.12.117+deb12-amd64, with -cloud and -rt.
 rig_image_pattern()

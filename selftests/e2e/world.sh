@@ -123,6 +123,8 @@ diagnose()
 	dmesg_since | tail -n 12
 	echo "the guest's console:"
 	tail -n 15 $guest_dir/console 2>/dev/null | tr -d '\r'
+	# QEMU's log has the registers of before each reset
+	grep -s -B5 -A14 '^RIP=' $guest_dir/qemu.log | tail -n 22 | sed '1i a reset came from:'
 }
 
 distrust()

@@ -139,6 +139,9 @@ calls=$(in_guest 20 portal-call --reg echo 8 4)
 say "    hypercall and MMIO: right; the CALL register counts $calls"
 in_guest 60 portal-call --wait-event hello --timeout 50 >"$work/event" &
 waiter=$!
+# its line may be slow; whoever is not there yet would miss the interrupt
+waiting() { $portalctl --json guest demo ps | jq -e '.processes[] | select(.comm == "portal-call")' >/dev/null; }
+until_true 30 waiting || die "the guest's program does not start"
 until_true 30 idle || die "the guest is not idle: $idle_ticks ticks of 100 in a second"
 t=$(now_ms)
 $portalctl interrupt demo hello >/dev/null

@@ -88,8 +88,8 @@ done_in()
 # each in a fresh rig, and is named when that is what it needed.
 rigged()
 {
-	local name=$1 k=$2 limit=$3 sums=("$passed" "$failed" "$skipped") try=1 names boot log
-	local ended
+	local name=$1 k=$2 limit=$3 before=$failed was=("$passed" "$skipped") try=1 names boot log
+	local base ended
 
 	shift 3
 	boot=(selftests/rig/boot.sh --kernel "$k" --timeout "$limit" --silence 360)
@@ -97,34 +97,33 @@ rigged()
 		boot+=("$1")
 		shift
 	fi
-	log=${name//[^a-z0-9.]/-}
-	: >"$logs/$log.done"
-	suite "$name" "${boot[@]}" --log "$logs/console-$log.log" -- \
-		env PORTAL_CASES_DONE="$logs/$log.done" "$@"
-	while [ "$failed" != "${sums[1]}" ] && [ $try -lt 3 ] && [ $SECONDS -lt $last_try ]; do
+	base=${name//[^a-z0-9.]/-}
+	log=$base
+	: >"$logs/$base.done"
+	set -- env PORTAL_CASES_DONE="$logs/$base.done" "$@"
+	suite "$name" "${boot[@]}" --log "$logs/console-$log.log" -- "$@"
+	while [ "$failed" != "$before" ] && [ $try -lt 3 ] && [ $SECONDS -lt $last_try ]; do
 		try=$((try + 1))
-		log=${name//[^a-z0-9.]/-}
-		[ $try = 2 ] || log+=--try-$((try - 1))
 		mapfile -t names < <(failed_in "$logs/$log.log")
 		ended=$(grep -cE '^[0-9]+ passed, [0-9]+ failed' "$logs/$log.log")
 		again+=("$name, try $try: ${names[*]}$([ "$ended" != 0 ] || echo " (ended early)")")
 		echo "try $try: ${names[*]}$([ "$ended" != 0 ] || echo " and what was not run")"
-		failed=${sums[1]}
+		failed=$before
 		case $* in
 		*/e2e.sh)
-			done_in "$logs/$log.log" >>"$logs/${name//[^a-z0-9.]/-}.done"
+			done_in "$logs/$log.log" >>"$logs/$base.done"
 			;;
 		*)
 			if [ "$ended" = 0 ] || [[ $* == */systemd.sh ]]; then
-				passed=${sums[0]} skipped=${sums[2]}
+				passed=${was[0]} skipped=${was[1]}	# all of it again
 			elif [ $try = 2 ]; then
 				set -- "$@" "${names[@]}"
 			fi
 			;;
 		esac
-		suite "$name, try $try" "${boot[@]}" \
-			--log "$logs/console-${name//[^a-z0-9.]/-}--try-$try.log" -- \
-			env PORTAL_CASES_DONE="$logs/${name//[^a-z0-9.]/-}.done" "$@"
+		was=("$passed" "$skipped")
+		log=$base--try-$try	# as suite() names it
+		suite "$name, try $try" "${boot[@]}" --log "$logs/console-$log.log" -- "$@"
 	done
 }
 

@@ -30,8 +30,8 @@ in_l1()
 	"$out/bench" --module "$out/$kernel.ko" --json "$out/$kernel.json" \
 		--text "$out/$kernel.txt" --kernel "$kernel" "$@"
 	status=$?
-	insmod "$out/$kernel.ko" && "$out/scale" "$kernel" "$out/scale.json" "$out/scale.txt" &&
-		rmmod portal || return 1
+	insmod "$out/$kernel.ko" &&
+		"$out/scale" "$kernel" "$out/scale.json" "$out/scale.txt" || return 1
 	cat "$out/scale.json" >>"$out/$kernel.json"
 	cat "$out/scale.txt" >>"$out/$kernel.txt"
 	dmesg_check || return 1

@@ -10,7 +10,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 case ${1-} in
---update) rm -rf "${rig_dir:?}/qemu" ;;
+--update) rm -rf "${rig_dir:?}/qemu" "$rig_dir/.no-qemu" ;;
 '') ;;
 *) die "usage: qemu.sh [--update]" ;;
 esac
@@ -52,7 +52,7 @@ fetch()
 	echo "deb $uri $suite-backports main" >"$to/sources.list"
 	opts=(-qq -o "Dir::Etc::SourceList=$to/sources.list" -o Dir::Etc::SourceParts=/dev/null
 		-o "Dir::State::Lists=$to/lists" -o "Dir::Cache=$to/cache"
-		-o APT::Sandbox::User=root -o Acquire::Retries=2)
+		-o APT::Sandbox::User=root -o Acquire::Retries=2 -o Acquire::http::Timeout=30)
 	apt-get "${opts[@]}" update >&2 || return
 	(cd "$to" && apt-get "${opts[@]}" -t "$suite-backports" download \
 		qemu-system-x86 qemu-system-data seabios >&2) || return

@@ -8,7 +8,7 @@
  * Looks every few seconds, by QEMU's monitor, whether a CPU of the kernel comes
  * back to the same instruction all the time; then has QEMU translate everything
  * anew, by a step of its gdb stub. To do so for nothing, for a spinning CPU say,
- * costs up to a second and changes nothing.
+ * only takes the time to translate.
  *
  * usage: unstick MONITOR-SOCKET GDB-SOCKET; ends with QEMU.
  */

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include "count.h"
+#include "cpu.h"
 #include "rows.h"
 
 #define MIN_COUNT	8
@@ -265,15 +265,10 @@ static int rounds_do(void)
 
 static void setup(void)
 {
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+	if (cpu_count() < 2)
 		die("two CPUs are needed", -ENODEV);
 	must("consumer", service_thread(1));
-	if (sched_setaffinity(0, sizeof(set), &set))
-		die("sched_setaffinity", -errno);
+	must("CPU", cpu_pin(0));
 	must("VM", vmm_create(&vmm));
 	must("ioeventfd", vmm_ioeventfd(&vmm, MMIO_IOEVENTFD));
 }

@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 #include <linux/portal_guest.h>
 #include <kvmportal/portal.h>
+#include "cpu.h"
 #include "stats.h"
 #include "vmm.h"
 
@@ -163,11 +163,8 @@ static void *thread_main(void *arg)
 {
 	struct thread *t = arg;
 	struct result result;
-	cpu_set_t set;
 
-	CPU_ZERO(&set);
-	CPU_SET((t - threads) % nr_cpus, &set);
-	t->err = sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+	t->err = cpu_pin(t - threads);
 	for (;;) {
 		struct job job = { .program = GUEST_HYPERCALL, .count = BATCH };
 
@@ -280,7 +277,7 @@ int main(int argc, char **argv)
 	text = fopen(argv[3], "we");
 	if (!json || !text)
 		die("output", -errno);
-	nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	nr_cpus = cpu_count();
 	if (nr_cpus < 2)
 		die("two CPUs are needed", -ENODEV);
 	must("/dev/portal", portal_dev_open(NULL, &dev));

@@ -8,11 +8,11 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <kvmportal/portal.h>
+#include "cpu.h"
 #include "service.h"
 #include "vmm.h"
 
@@ -152,13 +152,8 @@ static int consume(struct portal_queue *queue)
 
 static void *consumer_main(void *arg)
 {
-	cpu_set_t set;
-
 	(void)arg;
-	CPU_ZERO(&set);
-	CPU_SET(worker.cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		worker.err = -errno;
+	worker.err = cpu_pin(worker.cpu);
 	worker.tid = gettid();
 	sem_post(&worker.ready);
 	for (;;) {

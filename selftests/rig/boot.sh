@@ -18,7 +18,8 @@ usage()
 	       boot.sh [OPTION...] --shell
 	  --kernel NAME   6.1, 6.12, 6.1-cloud, 6.12-rt, ... or any directory
 	                  build/rig/NAME made by hand (default 6.12)
-	  --cpus N        CPUs of L1 (default 2)
+	  --cpus N        CPUs of L1 for COMMAND (default 2); TCG's threads need
+                  one more, which COMMAND and its VMs keep off
 	  --mem SIZE      memory of L1 (default 3G)
 	  --icount        count instructions instead of time (slow)
 	  --one-thread    emulate all CPUs in one thread: slower, but code that
@@ -115,6 +116,12 @@ if [ -n "$icount" ]; then
 	machine=(-accel "tcg,thread=single" -cpu max
 		-icount shift=auto,sleep=off)
 fi
+# QEMU's other threads write flags of CPU 0 that its VMRUN uses ("Known limits"),
+# so no VM may run there.
+smp=$cpus vm_cpus=
+if [ "$accel:$thread:$icount" = tcg:multi: ]; then
+	smp=$((cpus + 1)) vm_cpus=1-$cpus
+fi
 
 # make_initramfs: busybox, the modules L1 needs to find its root, and kvm. Not
 # compressed: QEMU loads it faster than L1 could unpack it.
@@ -155,8 +162,8 @@ kernel_log=$run/kernel.log
 [ -z "$log" ] || kernel_log=$log.kernel
 : >"$kernel_log"
 {
-	printf 'rig_top=%q\nrig_build=%q\nrig_image=%q\nrig_kernel=%q\n' \
-		"$rig_top" "$rig_build" "$image" "$kernel"
+	printf 'rig_top=%q\nrig_build=%q\nrig_image=%q\nrig_kernel=%q\nrig_vm_cpus=%q\n' \
+		"$rig_top" "$rig_build" "$image" "$kernel" "$vm_cpus"
 	if [ -n "$shell" ]; then
 		read -r rows cols < <(stty size)
 		printf 'rig_term=%q\nrig_rows=%q\nrig_cols=%q\n' \
@@ -177,7 +184,7 @@ tcg:*-rt)
 esac
 emulator="qemu-system-x86_64"
 [ "$accel" = kvm ] || emulator=$("$rig_self/qemu.sh")
-qemu=("$emulator" "${machine[@]}" -smp "$cpus" -m "$mem"
+qemu=("$emulator" "${machine[@]}" -smp "$smp" -m "$mem"
 	-machine q35 -display none -no-user-config -nodefaults -no-reboot
 	-kernel "$image/vmlinuz" -initrd "$image/l1.cpio"
 	-append "console=ttyS0 quiet panic=-1 oops=panic rig_run=${run##*/} $append"

@@ -77,6 +77,8 @@ hold_vm()
 }
 
 hold_vm
+# inherited by all that COMMAND starts, so by the threads of each VM
+[ -z "$rig_vm_cpus" ] || taskset -pc "$rig_vm_cpus" $$
 if [ -s "$run/command" ]; then
 	run_command
 else

@@ -159,6 +159,9 @@ int agent_task_mm(u32 pid, struct task_struct **task, struct mm_struct **mm);
 /* agent_file.c */
 void agent_file_close_all(struct agent_chan *chan);
 
+/* agent_net.c */
+void agent_net_del_all(struct agent_chan *chan);
+
 #define AGENT_OP(NAME, name, ...) int agent_op_##name(struct agent_cmd *cmd);
 PORTAL_CMD_TABLE(AGENT_OP)
 #undef AGENT_OP

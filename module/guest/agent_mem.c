@@ -16,6 +16,7 @@
 
 /* Others want the mm's locks, and cancel must not wait long. */
 #define STEP		(256U << 10)
+#define MAX_COPY	(16U << 20)
 
 /*
  * Up to @len bytes between @buf and address @addr of @task, as far as it goes.
@@ -97,6 +98,55 @@ int agent_op_mem_write(struct agent_cmd *cmd)
 	cmd->done.size = access(cmd, task, cmd->req.addr, cmd->in, cmd->req.in_len, FOLL_WRITE);
 	put_task_struct(task);
 	return partial(cmd, cmd->done.size, cmd->req.in_len);
+}
+
+/* From @from to @to, by way of @buf of STEP bytes. What was copied. */
+static size_t copy(struct agent_cmd *cmd, struct task_struct *from, struct task_struct *to,
+		   const struct portal_cmd_mem_copy *in, void *buf)
+{
+	size_t done = 0, want, n;
+
+	while (done < in->size && !agent_cancelled(cmd)) {
+		want = min_t(size_t, in->size - done, STEP);
+		n = access(cmd, from, cmd->req.addr + done, buf, want, 0);
+		n = access(cmd, to, in->to_addr + done, buf, n, FOLL_WRITE);
+		done += n;
+		if (n != want)
+			break;
+	}
+	return done;
+}
+
+int agent_op_mem_copy(struct agent_cmd *cmd)
+{
+	const struct portal_cmd_mem_copy *in = (void *)cmd->in;
+	struct task_struct *from, *to;
+	struct mm_struct *mm;
+	void *buf;
+	int ret;
+
+	if (in->pad)
+		return -EINVAL;
+	if (in->size > MAX_COPY)
+		return -E2BIG;
+	if (cmd->req.addr + in->size < cmd->req.addr || in->to_addr + in->size < in->to_addr)
+		return -EFAULT;
+	ret = get_task(cmd, &from);
+	if (ret)
+		return ret;
+	ret = agent_task_mm(in->to_pid, &to, &mm);
+	if (ret)
+		goto put_from;
+	mmput(mm);
+	buf = kvmalloc(STEP, GFP_KERNEL);
+	if (buf)
+		cmd->done.size = copy(cmd, from, to, in, buf);
+	ret = buf ? partial(cmd, cmd->done.size, in->size) : -ENOMEM;
+	kvfree(buf);
+	put_task_struct(to);
+put_from:
+	put_task_struct(from);
+	return ret;
 }
 
 /*

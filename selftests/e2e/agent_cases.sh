@@ -148,7 +148,7 @@ agent_python()
 # Each command, with its errors, on a process that has been prepared for it.
 agent_ops()
 {
-	local target
+	local target pid
 
 	need_agent all
 	guest_start target 'E2E=target e2e-target one two'
@@ -156,6 +156,13 @@ agent_ops()
 	target=$(in_guest 30 'head -n 1 /tmp/target.out')
 	says '^[0-9]+ checks passed' timeout 120 "$build/e2e/agent_ops" "$socket" e2e $target
 	says '^stopped' guest_result target 30
+	# its network devices are those of the channel, not of who asked for them
+	equal "devices left" "$(in_guest 30 'ls /sys/class/net | grep -c left')" 64
+	pid=$(inst_stat agent .pid)
+	kill -9 "$pid"
+	none_left() { in_guest 30 '! ls /sys/class/net | grep -q left'; }
+	within 30 none_left
+	within 30 inst_is agent .guest enabled
 }
 
 # Any arguments; the guest has nothing to complain of afterwards.

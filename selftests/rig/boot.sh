@@ -82,29 +82,8 @@ release=$(cat "$image/release")
 [ ! -e "$image/config" ] || grep -q "^CONFIG_9P_FS=" "$image/config" ||
 	die "$kernel has no 9p: it can be the guest's kernel, not L1's"
 
-# kvm_usable: a /dev/kvm that exists proves nothing (containers pass it through
-# from hosts that refuse to run anything), so create a VM. L1 in turn needs a
-# CPU with svm or vmx, and the host's KVM must hand that on.
-kvm_usable()
-{
-	local nested
-
-	grep -qwE 'svm|vmx' /proc/cpuinfo || return
-	nested=$(cat /sys/module/kvm_{amd,intel}/parameters/nested \
-		2>/dev/null) || true
-	[[ $nested == [1Y] ]] || return
-	# 0xae01 is KVM_CREATE_VM; perl-base is on every Debian system.
-	perl -e 'open(my $kvm, "+<", "/dev/kvm") or exit 1;
-		exit(defined(ioctl($kvm, 0xae01, 0)) ? 0 : 1)'
-}
-
-accel=${PORTAL_RIG_ACCEL:-}
-if [ -z "$accel" ]; then
-	accel=tcg
-	if [ -z "$icount" ] && kvm_usable; then
-		accel=kvm
-	fi
-fi
+accel=$(rig_accel)
+[ -z "$icount" ] || [ -n "${PORTAL_RIG_ACCEL:-}" ] || accel=tcg
 case $accel in
 kvm) machine=(-accel kvm -cpu host) ;;
 tcg) machine=(-accel "tcg,thread=$thread" -cpu max) ;;

@@ -49,6 +49,34 @@ rig_qemu_is_new()
 	[ "$(printf '%s\n' 8.2 "$version" | sort -V | head -n 1)" = 8.2 ]
 }
 
+# kvm_usable: a /dev/kvm that exists proves nothing (containers pass it through
+# from hosts that refuse to run anything), so create a VM. L1 in turn needs a
+# CPU with svm or vmx, and the host's KVM must hand that on.
+kvm_usable()
+{
+	local nested
+
+	grep -qwE 'svm|vmx' /proc/cpuinfo || return
+	nested=$(cat /sys/module/kvm_{amd,intel}/parameters/nested \
+		2>/dev/null) || true
+	[[ $nested == [1Y] ]] || return
+	# 0xae01 is KVM_CREATE_VM; perl-base is on every Debian system.
+	perl -e 'open(my $kvm, "+<", "/dev/kvm") or exit 1;
+		exit(defined(ioctl($kvm, 0xae01, 0)) ? 0 : 1)'
+}
+
+# rig_accel: what L1 gets, kvm or tcg
+rig_accel()
+{
+	if [ -n "${PORTAL_RIG_ACCEL:-}" ]; then
+		echo "$PORTAL_RIG_ACCEL"
+	elif kvm_usable; then
+		echo kvm
+	else
+		echo tcg
+	fi
+}
+
 # rig_image_pattern NAME: the names of all packages of that series and flavour.
 # Debian 12 has 6.1.0-56-amd64 and 6.12.117+deb12-amd64, with -cloud and -rt.
 rig_image_pattern()

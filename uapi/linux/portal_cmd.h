@@ -16,7 +16,7 @@
 
 #define PORTAL_CMD_VERSION	1
 /* of all numbers and layouts below */
-#define PORTAL_CMD_ABI_HASH	0xc52e1063ea27843bULL
+#define PORTAL_CMD_ABI_HASH	0x93169905ba25588bULL
 
 /* What the guest's owner can allow, as bits. */
 enum portal_cmd_class {
@@ -28,6 +28,7 @@ enum portal_cmd_class {
 	PORTAL_CLASS_EXEC = 5,	/* programs */
 	PORTAL_CLASS_SYM = 6,	/* names and addresses of the kernel's functions */
 	PORTAL_CLASS_HOOK = 7,	/* hooks: system calls, programs and functions as they happen */
+	PORTAL_CLASS_NET = 8,	/* network devices: list, make, set */
 };
 
 enum portal_cmd_op {
@@ -40,6 +41,7 @@ enum portal_cmd_op {
 	PORTAL_CMD_MEM_WRITE = 0x11,
 	PORTAL_CMD_MEM_READ_STR = 0x12,
 	PORTAL_CMD_MEM_READ_STRV = 0x13,
+	PORTAL_CMD_MEM_COPY = 0x14,
 	PORTAL_CMD_KMEM_READ = 0x18,
 	PORTAL_CMD_KMEM_READ_STR = 0x19,
 	PORTAL_CMD_TASK_LIST = 0x20,
@@ -63,6 +65,11 @@ enum portal_cmd_op {
 	PORTAL_CMD_HOOK_START = 0x60,
 	PORTAL_CMD_HOOK_STOP = 0x61,
 	PORTAL_CMD_HOOK_STAT = 0x62,
+	PORTAL_CMD_NET_LIST = 0x70,
+	PORTAL_CMD_NET_INFO = 0x71,
+	PORTAL_CMD_NET_ADD = 0x72,
+	PORTAL_CMD_NET_SET = 0x73,
+	PORTAL_CMD_NET_DEL = 0x74,
 };
 
 /**
@@ -123,6 +130,20 @@ struct portal_cmd_time {
 	__aligned_s64 realtime_ns;
 	__aligned_s64 boottime_ns;
 	__aligned_s64 monotonic_ns;
+};
+
+/**
+ * struct portal_cmd_mem_copy - little endian
+ * @to_addr: where to
+ * @size: bytes, at most 16 MiB
+ * @to_pid: process, may be the same
+ * @pad: 0
+ */
+struct portal_cmd_mem_copy {
+	__aligned_u64 to_addr;
+	__aligned_u64 size;
+	__u32 to_pid;
+	__u32 pad;
 };
 
 /**
@@ -375,6 +396,64 @@ struct portal_cmd_hook_stat {
 	__aligned_u64 dropped;
 };
 
+/**
+ * struct portal_cmd_net - little endian
+ * @ifindex: number
+ * @flags: IFF_* as in linux/if.h
+ * @mtu: bytes
+ * @type: ARPHRD_* as in linux/if_arp.h
+ * @operstate: IF_OPER_* as in linux/if.h
+ * @attr: 1: made by net_add
+ * @rx_packets: received
+ * @tx_packets: sent
+ * @rx_bytes: received
+ * @tx_bytes: sent
+ * @tx_dropped: not sent
+ * @mac: address, if it has 8 bytes or less
+ * @name: NUL-terminated
+ */
+struct portal_cmd_net {
+	__u32 ifindex;
+	__u32 flags;
+	__u32 mtu;
+	__u32 type;
+	__u32 operstate;
+	__u32 attr;
+	__aligned_u64 rx_packets;
+	__aligned_u64 tx_packets;
+	__aligned_u64 rx_bytes;
+	__aligned_u64 tx_bytes;
+	__aligned_u64 tx_dropped;
+	__u8 mac[8];
+	__u8 name[16];
+};
+
+/**
+ * struct portal_cmd_net_add - little endian
+ * @mtu: bytes, 68 to 65535; 0: 1500
+ * @pad: 0
+ * @mac: address in the first 6 bytes, the others 0; all 0: a random one
+ */
+struct portal_cmd_net_add {
+	__u32 mtu;
+	__u32 pad;
+	__u8 mac[8];
+};
+
+/**
+ * struct portal_cmd_net_set - little endian
+ * @mask: what to change: 1: up, 2: carrier (only of a device of net_add), 4: mtu
+ * @up: 0 or 1
+ * @carrier: 0 or 1
+ * @mtu: bytes
+ */
+struct portal_cmd_net_set {
+	__u32 mask;
+	__u32 up;
+	__u32 carrier;
+	__u32 mtu;
+};
+
 /* Fields of struct portal_cmd that a command looks at. */
 #define PORTAL_USE_PID		(1U << 0)
 #define PORTAL_USE_ADDR		(1U << 1)
@@ -396,7 +475,8 @@ struct portal_cmd_hook_stat {
 	X(FILE, file, 4, "files: read, write, list") \
 	X(EXEC, exec, 5, "programs") \
 	X(SYM, sym, 6, "names and addresses of the kernel's functions") \
-	X(HOOK, hook, 7, "hooks: system calls, programs and functions as they happen")
+	X(HOOK, hook, 7, "hooks: system calls, programs and functions as they happen") \
+	X(NET, net, 8, "network devices: list, make, set")
 
 /*
  * X(NAME, name, CLASS, use, in_size, in_tail, out_size, out_tail, out_record, hash):
@@ -431,6 +511,9 @@ struct portal_cmd_hook_stat {
 	X(MEM_READ_STRV, mem_read_strv, MEM, \
 	  PORTAL_USE_PID | PORTAL_USE_ADDR | PORTAL_USE_SIZE, 0, PORTAL_TAIL_NONE, \
 	  0, PORTAL_TAIL_STRINGS, 0, 0x1c75388eU) \
+	X(MEM_COPY, mem_copy, MEM, \
+	  PORTAL_USE_PID | PORTAL_USE_ADDR, 24, PORTAL_TAIL_NONE, \
+	  0, PORTAL_TAIL_NONE, 0, 0x41e14b19U) \
 	X(KMEM_READ, kmem_read, KMEM, \
 	  PORTAL_USE_ADDR | PORTAL_USE_SIZE, 0, PORTAL_TAIL_NONE, \
 	  0, PORTAL_TAIL_BYTES, 0, 0x5e8f5eacU) \
@@ -499,7 +582,22 @@ struct portal_cmd_hook_stat {
 	  0, PORTAL_TAIL_NONE, 0, 0xb7eeab8aU) \
 	X(HOOK_STAT, hook_stat, HOOK, \
 	  PORTAL_USE_ADDR, 0, PORTAL_TAIL_NONE, \
-	  40, PORTAL_TAIL_NONE, 0, 0x8e27e67bU)
+	  40, PORTAL_TAIL_NONE, 0, 0x8e27e67bU) \
+	X(NET_LIST, net_list, NET, \
+	  PORTAL_USE_ADDR, 0, PORTAL_TAIL_NONE, \
+	  0, PORTAL_TAIL_RECORDS, 88, 0xaba8ea72U) \
+	X(NET_INFO, net_info, NET, \
+	  0, 0, PORTAL_TAIL_STRINGS, \
+	  88, PORTAL_TAIL_NONE, 0, 0xdd0101a7U) \
+	X(NET_ADD, net_add, NET, \
+	  0, 16, PORTAL_TAIL_STRINGS, \
+	  0, PORTAL_TAIL_NONE, 0, 0x9e9faecfU) \
+	X(NET_SET, net_set, NET, \
+	  0, 16, PORTAL_TAIL_STRINGS, \
+	  0, PORTAL_TAIL_NONE, 0, 0x0b798b8aU) \
+	X(NET_DEL, net_del, NET, \
+	  0, 0, PORTAL_TAIL_STRINGS, \
+	  0, PORTAL_TAIL_NONE, 0, 0xbd961178U)
 
 /* X(struct, bytes) */
 #define PORTAL_CMD_STRUCTS(X) \
@@ -507,6 +605,7 @@ struct portal_cmd_hook_stat {
 	X(struct portal_cmd_op_info, 8) \
 	X(struct portal_cmd_uname, 392) \
 	X(struct portal_cmd_time, 24) \
+	X(struct portal_cmd_mem_copy, 24) \
 	X(struct portal_cmd_task, 88) \
 	X(struct portal_cmd_map, 48) \
 	X(struct portal_cmd_fd, 32) \
@@ -517,6 +616,9 @@ struct portal_cmd_hook_stat {
 	X(struct portal_cmd_exec_result, 40) \
 	X(struct portal_cmd_hook, 88) \
 	X(struct portal_cmd_hook_filter, 88) \
-	X(struct portal_cmd_hook_stat, 40)
+	X(struct portal_cmd_hook_stat, 40) \
+	X(struct portal_cmd_net, 88) \
+	X(struct portal_cmd_net_add, 16) \
+	X(struct portal_cmd_net_set, 16)
 
 #endif /* _UAPI_LINUX_PORTAL_CMD_H */

@@ -141,6 +141,39 @@ static void memory(void)
 	CHECK(rep.out_size == 0);
 }
 
+static int copy(uint32_t pid, uint64_t from, uint32_t to_pid, uint64_t to, uint64_t size)
+{
+	struct portal_cmd_mem_copy in = { .to_pid = to_pid, .to_addr = to, .size = size };
+
+	return CMD_IN(&in, sizeof(in), .op = PORTAL_CMD_MEM_COPY, .pid = pid, .addr = from);
+}
+
+static void copies(void)
+{
+	uint64_t mem = target.mem;
+	uint32_t pid = target.pid;
+
+	CHECK(!CMD_IN("copied", 7, .op = PORTAL_CMD_MEM_WRITE, .pid = pid, .addr = mem));
+	CHECK(!copy(pid, mem, pid, mem + 200, 7));
+	CHECK(rep.out_size == 7 && !rep.flags);
+	CHECK(!CMD(.op = PORTAL_CMD_MEM_READ_STR, .pid = pid, .addr = mem + 200, .size = 99,
+		   .out_len = 99));
+	CHECK(!strcmp(out, "copied"));
+	/* as far as it goes: the source ends, the target ends, the target is read-only */
+	CHECK(copy(pid, mem + PAGE - 3, pid, mem + 300, 8) == -EFAULT);
+	CHECK(rep.out_size == 3 && rep.flags == PORTAL_DONE_F_PARTIAL);
+	CHECK(copy(pid, mem, pid, mem + PAGE - 4, 8) == -EFAULT);
+	CHECK(rep.out_size == 4 && rep.flags == PORTAL_DONE_F_PARTIAL);
+	CHECK(copy(pid, mem, pid, mem + 2 * PAGE, 1) == -EFAULT);
+	CHECK(rep.out_size == 0 && !rep.flags);
+	CHECK(!copy(pid, mem, pid, mem, 0));
+	CHECK(copy(pid, mem, pid, mem, (16 << 20) + 1) == -E2BIG);
+	CHECK(copy(pid, UINT64_MAX, pid, mem, 2) == -EFAULT);
+	CHECK(copy(pid, mem, pid, UINT64_MAX, 2) == -EFAULT);
+	CHECK(copy(0, mem, pid, mem, 1) == -ENXIO && copy(pid, mem, 2, mem, 1) == -ENXIO);
+	CHECK(copy(pid, mem, 0x7ffffff0, mem, 1) == -ESRCH);
+}
+
 static void strings(void)
 {
 	uint32_t pid = target.pid;
@@ -357,6 +390,90 @@ static void files(void)
 	CHECK(CMD(.op = PORTAL_CMD_FILE_STAT, .out_len = 48) == -EINVAL);
 }
 
+static int net_add(const char *name, const char *mac, uint32_t mtu)
+{
+	struct {
+		struct portal_cmd_net_add add;
+		char name[64];
+	} in = { .add.mtu = mtu };
+
+	memcpy(in.add.mac, mac, 6);
+	strcpy(in.name, name);
+	return CMD_IN(&in, sizeof(in.add) + strlen(name) + 1, .op = PORTAL_CMD_NET_ADD);
+}
+
+static int net_set(const char *name, struct portal_cmd_net_set set)
+{
+	struct {
+		struct portal_cmd_net_set set;
+		char name[64];
+	} in = { .set = set };
+
+	strcpy(in.name, name);
+	return CMD_IN(&in, sizeof(in.set) + strlen(name) + 1, .op = PORTAL_CMD_NET_SET);
+}
+
+static int net_named(unsigned int op, const char *name)
+{
+	return CMD_IN(name, strlen(name) + 1, .op = op, .out_len = 4096);
+}
+
+/* What e2e-target's guest has is lo; what is left here goes with the channel. */
+static void net(void)
+{
+	static const char mac[6] = "\x02\x12\x34\x56\x78\x9a", many[6] = "\x03";
+	const struct portal_cmd_net *dev = (void *)out;
+	char name[16];
+	uint64_t index;
+	int i;
+
+	CHECK(!net_named(PORTAL_CMD_NET_INFO, "lo"));
+	CHECK(rep.out_size == sizeof(*dev) && dev->ifindex == 1 && dev->type == 772 && !dev->attr);
+	CHECK(!net_add("e2e0", mac, 1400));
+	index = rep.value;
+	CHECK(net_add("e2e0", mac, 0) == -EEXIST && net_add("lo", mac, 0) == -EEXIST);
+	CHECK(net_add("e2e1", many, 0) == -EADDRNOTAVAIL);
+	CHECK(net_add("", mac, 0) == -EINVAL && net_add("e2e%d", mac, 0) == -EINVAL);
+	CHECK(net_add("e/e", mac, 0) == -EINVAL && net_add("sixteen-letters!", mac, 0) == -EINVAL);
+	CHECK(net_add("e2e1", mac, 67) == -EINVAL && net_add("e2e1", mac, 65536) == -EINVAL);
+	CHECK(!net_named(PORTAL_CMD_NET_INFO, "e2e0"));
+	CHECK(dev->ifindex == index && dev->attr == 1 && dev->mtu == 1400 && !(dev->flags & 1));
+	CHECK(!memcmp(dev->mac, mac, 6) && !strcmp((char *)dev->name, "e2e0"));
+
+	/* IFF_UP, IFF_RUNNING; what the guest sends over it is counted */
+	CHECK(!net_set("e2e0", (struct portal_cmd_net_set){ .mask = 5, .up = 1, .mtu = 9000 }));
+	CHECK(!net_named(PORTAL_CMD_NET_INFO, "e2e0"));
+	CHECK((dev->flags & 0x41) == 0x41 && dev->mtu == 9000);
+	CHECK(!net_set("e2e0", (struct portal_cmd_net_set){ .mask = 2 }));
+	CHECK(!net_named(PORTAL_CMD_NET_INFO, "e2e0") && !(dev->flags & 0x40));
+	CHECK(!net_set("e2e0", (struct portal_cmd_net_set){ .mask = 2, .carrier = 1 }));
+	CHECK(net_set("lo", (struct portal_cmd_net_set){ .mask = 2 }) == -EOPNOTSUPP);
+	CHECK(net_set("lo", (struct portal_cmd_net_set){ .mask = 0 }) == -EINVAL);
+	CHECK(net_set("lo", (struct portal_cmd_net_set){ .mask = 8 }) == -EINVAL);
+	CHECK(net_set("lo", (struct portal_cmd_net_set){ .mask = 1, .up = 2 }) == -EINVAL);
+	CHECK(net_set("e2e0", (struct portal_cmd_net_set){ .mask = 4, .mtu = 66000 }) == -EINVAL);
+	CHECK(net_set("nosuch", (struct portal_cmd_net_set){ .mask = 1 }) == -ENODEV);
+
+	/* one record at a time */
+	CHECK(!CMD(.op = PORTAL_CMD_NET_LIST, .out_len = sizeof(*dev)));
+	CHECK(rep.count == 1 && rep.flags & PORTAL_DONE_F_MORE && !strcmp((char *)dev->name, "lo"));
+	CHECK(!CMD(.op = PORTAL_CMD_NET_LIST, .addr = index, .out_len = 4096));
+	CHECK(rep.count >= 1 && dev->ifindex == index && !(rep.flags & PORTAL_DONE_F_MORE));
+	CHECK(!CMD(.op = PORTAL_CMD_NET_LIST, .addr = UINT32_MAX, .out_len = 4096) && !rep.count);
+	CHECK(CMD(.op = PORTAL_CMD_NET_LIST, .out_len = 8) == -EMSGSIZE);
+
+	CHECK(net_named(PORTAL_CMD_NET_DEL, "lo") == -ENODEV);
+	CHECK(net_named(PORTAL_CMD_NET_DEL, "nosuch") == -ENODEV);
+	CHECK(!net_named(PORTAL_CMD_NET_DEL, "e2e0"));
+	CHECK(net_named(PORTAL_CMD_NET_INFO, "e2e0") == -ENODEV);
+	for (i = 0; i < 64; i++) {
+		snprintf(name, sizeof(name), "left%d", i);
+		CHECK(!net_add(name, "\0\0\0\0\0", 0));
+	}
+	CHECK(net_add("left64", mac, 0) == -EMFILE);
+	CHECK(!net_named(PORTAL_CMD_NET_INFO, "left7") && dev->mtu == 1500 && dev->mac[0] & 2);
+}
+
 static void exec(void)
 {
 	struct {
@@ -399,6 +516,7 @@ int main(int argc, char **argv)
 		return 1;
 	base();
 	memory();
+	copies();
 	strings();
 	tasks();
 	maps_and_fds();
@@ -406,6 +524,7 @@ int main(int argc, char **argv)
 	handles();
 	exec();
 	symbols();
+	net();
 	CHECK(!CMD_IN("stop", 5, .op = PORTAL_CMD_MEM_WRITE, .pid = target.pid,
 		      .addr = target.flag));
 	printf("%u checks passed\n", checks);

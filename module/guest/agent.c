@@ -22,7 +22,7 @@
 
 static char *agent;
 module_param(agent, charp, 0444);
-MODULE_PARM_DESC(agent, "Classes of commands that the host may send: all, or of base,mem,kmem,task,file,exec,sym,hook,net (default: none, no memory is shared)");
+MODULE_PARM_DESC(agent, "Classes of commands that the host may send: all, or of base,mem,kmem,task,file,exec,sym,hook,net,node (default: none, no memory is shared)");
 
 static u64 classes;
 /* Unbound: a command may take as long as a program runs. */

@@ -54,6 +54,7 @@ struct task_struct;
  * @kick: has @ev_work done, from any context
  * @ev_work: has @sync_work done, for many events at a time
  * @next_hook: number of the last hook (hooks_lock)
+ * @next_node: number of the last file of node_add
  */
 struct agent_chan {
 	struct list_head node;
@@ -84,6 +85,7 @@ struct agent_chan {
 	struct irq_work kick;
 	struct delayed_work ev_work;
 	u32 next_hook;
+	u32 next_node;
 };
 
 /**
@@ -151,6 +153,7 @@ void agent_hook_child_ended(struct agent_chan *chan, u64 cookie);
 void agent_event_init(struct agent_chan *chan);
 void agent_event_sync(struct agent_chan *chan);
 void agent_event_stop(struct agent_chan *chan);
+int agent_event_node(struct agent_chan *chan, u64 id, u64 cookie, u32 nr, const u64 *args);
 
 /* agent_task.c */
 struct task_struct *agent_task_get(u32 pid);
@@ -158,6 +161,9 @@ int agent_task_mm(u32 pid, struct task_struct **task, struct mm_struct **mm);
 
 /* agent_file.c */
 void agent_file_close_all(struct agent_chan *chan);
+
+/* agent_node.c */
+void agent_node_del_all(struct agent_chan *chan);
 
 /* agent_net.c */
 void agent_net_del_all(struct agent_chan *chan);

@@ -200,6 +200,7 @@ static void chan_reset(struct agent_chan *chan, u32 epoch)
 	agent_hook_del_all(chan);
 	agent_file_close_all(chan);
 	agent_net_del_all(chan);
+	agent_node_del_all(chan);
 
 	spin_lock(&chan->lock);
 	chan->sq_head = 0;
@@ -332,6 +333,7 @@ static void channel_del(struct portal_slot *slot, bool answers)
 	cancel_work_sync(&chan->sync_work);
 	agent_file_close_all(chan);
 	agent_net_del_all(chan);
+	agent_node_del_all(chan);
 }
 
 static void channel_displace(struct portal_slot *slot, bool lost)

@@ -190,6 +190,53 @@ static void publish(struct agent_hook *hook, const struct hook_hit *hit,
 		irq_work_queue(&chan->kick);
 }
 
+/**
+ * agent_event_node() - a process waits for the plugin that serves a file
+ * @chan: the plugin's
+ * @id: the file's handle
+ * @cookie: of its node_add
+ * @nr: enum portal_node_request
+ * @args: the event's six
+ *
+ * Context: Process context.
+ * Return: 0, -EBUSY: the ring is full.
+ */
+int agent_event_node(struct agent_chan *chan, u64 id, u64 cookie, u32 nr, const u64 *args)
+{
+	struct portal_event *ev;
+	unsigned long flags;
+	u32 used;
+
+	raw_spin_lock_irqsave(&chan->ev_lock, flags);
+	ev = reserve(chan, sizeof(*ev), &used);
+	if (ev) {
+		*ev = (struct portal_event) {
+			.version = PORTAL_EVENT_VERSION,
+			.kind = PORTAL_EVENT_NODE,
+			.len = sizeof(*ev),
+			.hook = id,
+			.cookie = cookie,
+			.cpu = raw_smp_processor_id(),
+			.pid = task_pid_nr(current),
+			.tgid = task_tgid_nr(current),
+			.time_ns = ktime_get_mono_fast_ns(),
+			.nr = nr,
+		};
+		memcpy(ev->comm, current->comm, sizeof(ev->comm));
+		memcpy(ev->args, args, sizeof(ev->args));
+		chan->ev_tail += sizeof(*ev);
+		smp_store_release(&chan->head->ev_tail, chan->ev_tail);
+	}
+	raw_spin_unlock_irqrestore(&chan->ev_lock, flags);
+	if (!ev)
+		return -EBUSY;
+	/* Somebody waits: not a tick later. */
+	atomic_set(&chan->kicked, 1);
+	if (!atomic_xchg(&chan->urgent, 1))
+		irq_work_queue(&chan->kick);
+	return 0;
+}
+
 /* ---- what happened ------------------------------------------------------------ */
 
 /* A string of the process, as far as it is in memory. */

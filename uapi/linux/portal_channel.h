@@ -199,6 +199,18 @@ enum portal_event_kind {
 	PORTAL_EVENT_SIGNAL = 4,	/* signal, its si_code, handler */
 	PORTAL_EVENT_KPROBE = 5,	/* 0, result, arguments */
 	PORTAL_EVENT_UPROBE = 6,	/* 0, result, arguments */
+	PORTAL_EVENT_NODE = 7,		/* enum portal_node_request, 0, see there */
+};
+
+/*
+ * What a process does with a file of node_add. Its event has in @hook the file's
+ * handle, in @args the request, then two of the request's own, then the open
+ * file's flags (O_*). It waits for node_answer.
+ */
+enum portal_node_request {
+	PORTAL_NODE_READ = 1,		/* offset, most bytes */
+	PORTAL_NODE_WRITE = 2,		/* offset, bytes: node_data has them */
+	PORTAL_NODE_IOCTL = 3,		/* number, argument; an address is one of @tgid's */
 };
 
 /**

@@ -16,7 +16,7 @@
 
 #define PORTAL_CMD_VERSION	1
 /* of all numbers and layouts below */
-#define PORTAL_CMD_ABI_HASH	0x93169905ba25588bULL
+#define PORTAL_CMD_ABI_HASH	0x29a96b56a34f2772ULL
 
 /* What the guest's owner can allow, as bits. */
 enum portal_cmd_class {
@@ -29,6 +29,7 @@ enum portal_cmd_class {
 	PORTAL_CLASS_SYM = 6,	/* names and addresses of the kernel's functions */
 	PORTAL_CLASS_HOOK = 7,	/* hooks: system calls, programs and functions as they happen */
 	PORTAL_CLASS_NET = 8,	/* network devices: list, make, set */
+	PORTAL_CLASS_NODE = 9,	/* files of /proc and /dev that a plugin serves */
 };
 
 enum portal_cmd_op {
@@ -70,6 +71,13 @@ enum portal_cmd_op {
 	PORTAL_CMD_NET_ADD = 0x72,
 	PORTAL_CMD_NET_SET = 0x73,
 	PORTAL_CMD_NET_DEL = 0x74,
+	PORTAL_CMD_NODE_ADD = 0x80,
+	PORTAL_CMD_NODE_DEL = 0x81,
+	PORTAL_CMD_NODE_DATA = 0x82,
+	PORTAL_CMD_NODE_ANSWER = 0x83,
+	PORTAL_CMD_NODE_READY = 0x84,
+	PORTAL_CMD_NODE_MEM_READ = 0x85,
+	PORTAL_CMD_NODE_MEM_WRITE = 0x86,
 };
 
 /**
@@ -454,6 +462,38 @@ struct portal_cmd_net_set {
 	__u32 mtu;
 };
 
+/**
+ * struct portal_cmd_node_add - little endian
+ * @kind: 1: a file of /proc, 2: a character device in /dev, 3: a directory of /proc
+ * @mode: permissions, one at least
+ * @timeout_ms: how long a process waits for an answer, at most 600000; 0: 10000
+ * @mem_len: bytes that a process can map and node_mem reads and writes, whole pages, at most 1 MiB; 0: none
+ */
+struct portal_cmd_node_add {
+	__u32 kind;
+	__u32 mode;
+	__u32 timeout_ms;
+	__u32 mem_len;
+};
+
+/**
+ * struct portal_cmd_node_answer - little endian
+ * @request: that is answered
+ * @result: a read: bytes that follow; a write: bytes taken; an ioctl: what it returns; else -errno
+ */
+struct portal_cmd_node_answer {
+	__aligned_u64 request;
+	__aligned_s64 result;
+};
+
+/**
+ * struct portal_cmd_node_mem - little endian
+ * @offset: in the memory
+ */
+struct portal_cmd_node_mem {
+	__aligned_u64 offset;
+};
+
 /* Fields of struct portal_cmd that a command looks at. */
 #define PORTAL_USE_PID		(1U << 0)
 #define PORTAL_USE_ADDR		(1U << 1)
@@ -476,7 +516,8 @@ struct portal_cmd_net_set {
 	X(EXEC, exec, 5, "programs") \
 	X(SYM, sym, 6, "names and addresses of the kernel's functions") \
 	X(HOOK, hook, 7, "hooks: system calls, programs and functions as they happen") \
-	X(NET, net, 8, "network devices: list, make, set")
+	X(NET, net, 8, "network devices: list, make, set") \
+	X(NODE, node, 9, "files of /proc and /dev that a plugin serves")
 
 /*
  * X(NAME, name, CLASS, use, in_size, in_tail, out_size, out_tail, out_record, hash):
@@ -597,7 +638,28 @@ struct portal_cmd_net_set {
 	  0, PORTAL_TAIL_NONE, 0, 0x0b798b8aU) \
 	X(NET_DEL, net_del, NET, \
 	  0, 0, PORTAL_TAIL_STRINGS, \
-	  0, PORTAL_TAIL_NONE, 0, 0xbd961178U)
+	  0, PORTAL_TAIL_NONE, 0, 0xbd961178U) \
+	X(NODE_ADD, node_add, NODE, \
+	  0, 16, PORTAL_TAIL_STRINGS, \
+	  0, PORTAL_TAIL_NONE, 0, 0x0f767225U) \
+	X(NODE_DEL, node_del, NODE, \
+	  PORTAL_USE_ADDR, 0, PORTAL_TAIL_NONE, \
+	  0, PORTAL_TAIL_NONE, 0, 0x6bc724bfU) \
+	X(NODE_DATA, node_data, NODE, \
+	  PORTAL_USE_ADDR | PORTAL_USE_SIZE, 0, PORTAL_TAIL_NONE, \
+	  0, PORTAL_TAIL_BYTES, 0, 0x554a7a1aU) \
+	X(NODE_ANSWER, node_answer, NODE, \
+	  PORTAL_USE_ADDR, 16, PORTAL_TAIL_BYTES, \
+	  0, PORTAL_TAIL_NONE, 0, 0xca4434e8U) \
+	X(NODE_READY, node_ready, NODE, \
+	  PORTAL_USE_ADDR | PORTAL_USE_SIZE, 0, PORTAL_TAIL_NONE, \
+	  0, PORTAL_TAIL_NONE, 0, 0x9c252e4dU) \
+	X(NODE_MEM_READ, node_mem_read, NODE, \
+	  PORTAL_USE_ADDR | PORTAL_USE_SIZE, 8, PORTAL_TAIL_NONE, \
+	  0, PORTAL_TAIL_BYTES, 0, 0xe5e07250U) \
+	X(NODE_MEM_WRITE, node_mem_write, NODE, \
+	  PORTAL_USE_ADDR, 8, PORTAL_TAIL_BYTES, \
+	  0, PORTAL_TAIL_NONE, 0, 0x23f1ce95U)
 
 /* X(struct, bytes) */
 #define PORTAL_CMD_STRUCTS(X) \
@@ -619,6 +681,9 @@ struct portal_cmd_net_set {
 	X(struct portal_cmd_hook_stat, 40) \
 	X(struct portal_cmd_net, 88) \
 	X(struct portal_cmd_net_add, 16) \
-	X(struct portal_cmd_net_set, 16)
+	X(struct portal_cmd_net_set, 16) \
+	X(struct portal_cmd_node_add, 16) \
+	X(struct portal_cmd_node_answer, 16) \
+	X(struct portal_cmd_node_mem, 8)
 
 #endif /* _UAPI_LINUX_PORTAL_CMD_H */

@@ -237,7 +237,10 @@ static int serve_one(struct conn *c, const struct portal_guest_request *req, siz
 
 	if (len < sizeof(*req) || req->out_len > PORTAL_GUEST_MAX)
 		return -EBADMSG;
-	ret = req->op == PORTAL_CMD_HOOK_START ? want_events(c) : 0;
+	if (req->op == PORTAL_CMD_HOOK_START || req->op == PORTAL_CMD_NODE_ADD)
+		ret = want_events(c);
+	else
+		ret = 0;
 	if (!ret)
 		ret = start(c, &cmd);
 	if (ret) {
@@ -251,15 +254,19 @@ static int serve_one(struct conn *c, const struct portal_guest_request *req, siz
 	return ret;
 }
 
-/* Its hooks end with it. */
+/* Its hooks end with it, and its files. */
 static void unhook(struct conn *c)
 {
-	struct portal_command cmd = { .op = PORTAL_CMD_HOOK_STOP };
+	static const uint32_t ops[] = { PORTAL_CMD_HOOK_STOP, PORTAL_CMD_NODE_DEL };
 
-	if (!c->events || start(c, &cmd))
-		return;
-	wait_for(c, &cmd, NULL);
-	api->command_end(instance, &cmd);
+	for (int i = 0; i < 2 && c->events; i++) {
+		struct portal_command cmd = { .op = ops[i] };
+
+		if (start(c, &cmd))
+			continue;
+		wait_for(c, &cmd, NULL);
+		api->command_end(instance, &cmd);
+	}
 }
 
 static void serve_all(struct conn *c, struct portal_guest_request *req, size_t room, char *buf)
@@ -345,8 +352,8 @@ static void swept(struct portal_command *cmd)
 	__atomic_store_n(&sweeping, 0, __ATOMIC_RELEASE);
 }
 
-/* A hook that was added after all, when its connection had given up and gone. */
-static void sweep(uint64_t cookie)
+/* A hook or file that was added after all, when its connection had given up and gone. */
+static void sweep(uint64_t cookie, uint32_t op)
 {
 	struct portal_command *cmd;
 
@@ -354,7 +361,7 @@ static void sweep(uint64_t cookie)
 		return;
 	cmd = calloc(1, sizeof(*cmd));
 	if (cmd) {
-		cmd->op = PORTAL_CMD_HOOK_STOP;
+		cmd->op = op;
 		cmd->cookie = cookie;
 		cmd->done = swept;
 	}
@@ -396,7 +403,8 @@ static void agent_event(void *handle, const struct portal_event *ev)
 	}
 	c = find_conn(ev->cookie);
 	if (!c) {
-		sweep(ev->cookie);
+		sweep(ev->cookie, ev->kind == PORTAL_EVENT_NODE ? PORTAL_CMD_NODE_DEL :
+		      PORTAL_CMD_HOOK_STOP);
 		return;
 	}
 	pthread_mutex_lock(&c->lock);

@@ -189,8 +189,9 @@ const struct proc_ops node_proc_ops = {
 	.proc_read = node_read,
 	.proc_write = node_write,
 	.proc_lseek = default_llseek,
-	.proc_poll = node_poll,
+	/* no poll: the end of a file of /proc does not wait for who polls it */
 	.proc_mmap = node_mmap,
+	.proc_ioctl = node_ioctl,
 };
 
 const struct file_operations node_dev_fops = {

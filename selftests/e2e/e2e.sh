@@ -33,7 +33,7 @@ make_world || die "cannot make $work"
 trap end_world EXIT
 
 # in this order: it saves boots
-for theme in attach config guest pause disk disk_admin backend blk example machine agent hook death; do
+for theme in attach config guest pause disk disk_admin backend blk example machine agent node hook death; do
 	# shellcheck source=/dev/null
 	. "$self/${theme}_cases.sh"
 done

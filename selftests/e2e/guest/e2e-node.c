@@ -125,6 +125,7 @@ static void dev_mmap(int fd)
 
 static void nothing(int sig)
 {
+	(void)sig;
 }
 
 static void dev_ioctl(int fd)

@@ -105,7 +105,7 @@ NF == 2 && /^0x[0-9a-f]+ [0-9a-f]+$/ { op_hash[$1] = $2; next }
 /^\terror / { errors[o] = errors[o] " " $2; error_text[o, $2] = rest(3); next }
 /^\tin / { in_struct[o] = $2; in_tail[o] = $3; in_text[o] = rest(4); next }
 /^\tout / { out_struct[o] = $2; out_tail[o] = $3; out_text[o] = rest(4); next }
-/^\talso / { also[o] = $2; next }
+/^\talso / { also[o] = also[o] " " $2; next }
 /^\tseed / { seed[o] = rest(2); next }
 /^\tdoc / { doc[o] = rest(2); next }
 { bad("not understood: " $0) }
@@ -129,11 +129,12 @@ function known(o, s)
 		bad("op " o ": no struct " s)
 }
 
-function check_op(o)
+function check_op(o,    i, more)
 {
 	known(o, in_struct[o])
 	known(o, out_struct[o])
-	known(o, also[o] == "" ? "-" : also[o])
+	for (i = split(also[o], more, " "); i > 0; i--)
+		known(o, more[i])
 	if (index(tail_kinds, " " in_tail[o] " ") == 0)
 		bad("op " o ": unknown payload " in_tail[o])
 	if (index(tail_kinds, " " out_tail[o] " ") == 0)
@@ -148,14 +149,15 @@ function layout_struct(o, s,    i)
 		print number[o], s, f_type[s, i], f_name[s, i]
 }
 
-function layout(    i, o)
+function layout(    i, j, o, more)
 {
 	for (i = 0; i < nr_ops; i++) {
 		o = ops[i]
 		print number[o], o, class_bit[class_of[o]], "use" uses[o], "in", in_struct[o],
 			in_tail[o], "out", out_struct[o], out_tail[o], "result" results[o]
 		layout_struct(o, in_struct[o])
-		layout_struct(o, also[o])
+		for (j = split(also[o], more, " "); j > 0; j--)
+			layout_struct(o, more[j])
 		layout_struct(o, out_struct[o])
 		layout_struct(o, out_tail[o])
 	}

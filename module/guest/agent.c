@@ -401,4 +401,5 @@ void portal_agent_exit(void)
 {
 	if (agent_wq)
 		destroy_workqueue(agent_wq);
+	agent_hook_exit();
 }

@@ -145,6 +145,7 @@ void agent_chan_done(struct agent_chan *chan, u32 epoch, const struct portal_cmd
 
 /* hook.c */
 void agent_hook_init(void);
+void agent_hook_exit(void);
 unsigned int agent_hook_del_all(struct agent_chan *chan);
 void agent_hook_child(struct agent_chan *chan, u64 cookie, u32 tgid);
 void agent_hook_child_ended(struct agent_chan *chan, u64 cookie);
@@ -159,11 +160,14 @@ int agent_event_node(struct agent_chan *chan, u64 id, u64 cookie, u32 nr, const 
 struct task_struct *agent_task_get(u32 pid);
 int agent_task_mm(u32 pid, struct task_struct **task, struct mm_struct **mm);
 
+/* agent_sym.c */
+unsigned long agent_sym_start(unsigned long addr);
+
 /* agent_file.c */
 void agent_file_close_all(struct agent_chan *chan);
 
 /* agent_node.c */
-void agent_node_del_all(struct agent_chan *chan);
+unsigned int agent_node_del_all(struct agent_chan *chan);
 
 /* agent_net.c */
 void agent_net_del_all(struct agent_chan *chan);

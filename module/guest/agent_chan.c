@@ -198,9 +198,9 @@ static void chan_reset(struct agent_chan *chan, u32 epoch)
 	spin_unlock(&chan->lock);
 	agent_cancel_all(chan);
 	agent_hook_del_all(chan);
+	agent_node_del_all(chan);
 	agent_file_close_all(chan);
 	agent_net_del_all(chan);
-	agent_node_del_all(chan);
 
 	spin_lock(&chan->lock);
 	chan->sq_head = 0;
@@ -247,8 +247,8 @@ static void sync_work(struct work_struct *work)
 	value = portal_guest_call(chan->slot, PORTAL_FN_SYNC, chan->epoch, 0, 0, 0);
 	if (value < 0) {
 		/* Nobody takes events: whoever comes next has another epoch. */
-		if (!is_busy(value) && agent_hook_del_all(chan))
-			pr_notice("the host is gone, and its hooks\n");
+		if (!is_busy(value) && agent_hook_del_all(chan) + agent_node_del_all(chan))
+			pr_notice("the host is gone, and its hooks and files\n");
 		return;
 	}
 	if (value & PORTAL_SYNC_RESET) {
@@ -328,12 +328,12 @@ static void channel_del(struct portal_slot *slot, bool answers)
 	cancel_work_sync(&chan->sync_work);
 	agent_cancel_all(chan);
 	agent_hook_del_all(chan);
+	agent_node_del_all(chan);
 	/* The last events may have asked for a SYNC. */
 	agent_event_stop(chan);
 	cancel_work_sync(&chan->sync_work);
 	agent_file_close_all(chan);
 	agent_net_del_all(chan);
-	agent_node_del_all(chan);
 }
 
 static void channel_displace(struct portal_slot *slot, bool lost)

@@ -274,17 +274,22 @@ int agent_op_node_del(struct agent_cmd *cmd)
  * @chan: it has no commands any more
  *
  * Context: Process context, may sleep.
+ * Return: how many there were.
  */
-void agent_node_del_all(struct agent_chan *chan)
+unsigned int agent_node_del_all(struct agent_chan *chan)
 {
 	struct agent_node *an, *next;
+	unsigned int nr = 0;
 
 	mutex_lock(&nodes_lock);
 	list_for_each_entry_safe(an, next, &nodes, node) {
-		if (an->chan == chan)
-			del(an);
+		if (an->chan != chan)
+			continue;
+		del(an);
+		nr++;
 	}
 	mutex_unlock(&nodes_lock);
+	return nr;
 }
 
 /* ---- answer ------------------------------------------------------------------- */

@@ -12,12 +12,26 @@
 
 #include "agent.h"
 
-int agent_op_sym_lookup(struct agent_cmd *cmd)
+/**
+ * agent_sym_start() - where a function begins
+ * @addr: in it
+ *
+ * Return: its address; @addr if there is no name for it.
+ */
+unsigned long agent_sym_start(unsigned long addr)
 {
-	struct kprobe kp = { .symbol_name = cmd->in, .flags = KPROBE_FLAG_DISABLED };
 	char name[KSYM_SYMBOL_LEN];
 	unsigned long off;
 	char *plus;
+
+	sprint_symbol(name, addr);
+	plus = strchr(name, '+');
+	return plus && sscanf(plus, "+0x%lx", &off) == 1 ? addr - off : addr;
+}
+
+int agent_op_sym_lookup(struct agent_cmd *cmd)
+{
+	struct kprobe kp = { .symbol_name = cmd->in, .flags = KPROBE_FLAG_DISABLED };
 	int ret;
 
 	if (strlen(cmd->in) + 1 != cmd->req.in_len || strlen(cmd->in) >= KSYM_NAME_LEN)
@@ -26,11 +40,7 @@ int agent_op_sym_lookup(struct agent_cmd *cmd)
 	if (ret)
 		return ret == -EINVAL || ret == -EOPNOTSUPP ? -ENOENT : ret;
 	/* The probe is behind the ENDBR that a function may begin with. */
-	sprint_symbol(name, (unsigned long)kp.addr);
-	plus = strchr(name, '+');
-	if (!plus || sscanf(plus, "+0x%lx", &off) != 1)
-		off = 0;
-	cmd->done.value = (unsigned long)kp.addr - off;
+	cmd->done.value = agent_sym_start((unsigned long)kp.addr);
 	unregister_kprobe(&kp);
 	return 0;
 }

@@ -59,6 +59,8 @@ static int start(struct agent_hook *hook)
 		return hook_kprobe_start(hook);
 	if (hook->conf.kind == PORTAL_EVENT_UPROBE)
 		return hook_uprobe_start(hook);
+	if (hook->conf.kind == PORTAL_EVENT_ASK)
+		return hook_ask_start(hook);
 	if (when & HOOK_ENTRY)
 		ret = trace_get(hook->conf.kind, HOOK_ENTRY);
 	if (!ret && (when & HOOK_RETURN)) {
@@ -79,6 +81,10 @@ static void stop(struct agent_hook *hook)
 		hook_uprobe_stop(hook);
 		return;
 	}
+	if (hook->conf.kind == PORTAL_EVENT_ASK) {
+		hook_ask_stop(hook);
+		return;
+	}
 	if (hook->conf.when & HOOK_ENTRY)
 		trace_put(hook->conf.kind, HOOK_ENTRY);
 	if (hook->conf.when & HOOK_RETURN)
@@ -88,7 +94,14 @@ static void stop(struct agent_hook *hook)
 static bool has_moments(u16 kind)
 {
 	return kind == PORTAL_EVENT_SYSCALL || kind == PORTAL_EVENT_KPROBE ||
-	       kind == PORTAL_EVENT_UPROBE;
+	       kind == PORTAL_EVENT_UPROBE || kind == PORTAL_EVENT_ASK;
+}
+
+/* The payload ends with a name. */
+static bool has_target(u16 kind)
+{
+	return kind == PORTAL_EVENT_KPROBE || kind == PORTAL_EVENT_UPROBE ||
+	       kind == PORTAL_EVENT_ASK;
 }
 
 /* What more than class hook a kind needs. */
@@ -97,44 +110,42 @@ static u64 more_classes(u16 kind)
 	/* Its arguments, and what it returns, are often the kernel's addresses. */
 	if (kind == PORTAL_EVENT_KPROBE)
 		return BIT_ULL(PORTAL_CLASS_KMEM);
-	/* A wrong offset changes what the program does. */
-	if (kind == PORTAL_EVENT_UPROBE)
+	/* A wrong offset, or answer, changes what the program does. */
+	if (kind == PORTAL_EVENT_UPROBE || kind == PORTAL_EVENT_ASK)
 		return BIT_ULL(PORTAL_CLASS_MEM);
 	return 0;
 }
 
 static int check_conf(const struct portal_cmd_hook *conf)
 {
-	if (conf->kind == PORTAL_EVENT_PAD || conf->kind > PORTAL_EVENT_UPROBE)
+	if (conf->kind == PORTAL_EVENT_PAD || conf->kind == PORTAL_EVENT_NODE ||
+	    conf->kind >= HOOK_KINDS)
 		return -EOPNOTSUPP;
 	if (more_classes(conf->kind) & ~agent_classes())
 		return -EPERM;
 	if (!conf->when || conf->when > (HOOK_ENTRY | HOOK_RETURN) ||
 	    (conf->when != HOOK_ENTRY && !has_moments(conf->kind)))
 		return -EINVAL;
-	if (conf->flags & ~(HOOK_F_CHILD | HOOK_F_FOLLOW) || conf->root == HOOK_NO_ROOT ||
+	if (conf->flags & ~(HOOK_F_CHILD | HOOK_F_FOLLOW | HOOK_F_PRESET) || conf->pad ||
+	    conf->root == HOOK_NO_ROOT ||
 	    ((conf->flags & HOOK_F_CHILD) && conf->root))
 		return -EINVAL;
 	if (conf->nr_filters > HOOK_MAX_FILTERS || conf->string_arg > 6 ||
 	    (conf->string_arg && !has_moments(conf->kind)))
+		return -EINVAL;
+	if (conf->kind != PORTAL_EVENT_ASK && (conf->timeout_ms || conf->flags & HOOK_F_PRESET))
 		return -EINVAL;
 	if (conf->kind != PORTAL_EVENT_SYSCALL && memchr_inv(conf->nrs, 0, sizeof(conf->nrs)))
 		return -EINVAL;
 	return 0;
 }
 
-/* The payload: the struct, filters, and the name of a function or program. */
-static int take_payload(struct agent_hook *hook, const struct agent_cmd *cmd)
+static int take_filters(struct agent_hook *hook, const char *rest, const char *end)
 {
-	const char *rest = cmd->in + sizeof(hook->conf), *end = cmd->in + cmd->req.in_len;
 	size_t len;
 	int ret;
 	u16 i;
 
-	memcpy(&hook->conf, cmd->in, sizeof(hook->conf));
-	ret = check_conf(&hook->conf);
-	if (ret)
-		return ret;
 	len = hook->conf.nr_filters * sizeof(*hook->filters);
 	if (len > end - rest)
 		return -EINVAL;
@@ -147,9 +158,30 @@ static int take_payload(struct agent_hook *hook, const struct agent_cmd *cmd)
 			return ret;
 		hook->needs_string |= hook->filters[i].field == HOOK_FIELD_STRING;
 	}
-	rest += len;
+	return len;
+}
 
-	if (hook->conf.kind != PORTAL_EVENT_KPROBE && hook->conf.kind != PORTAL_EVENT_UPROBE)
+/* The payload: the struct, filters, answer, and the name of what is hooked. */
+static int take_payload(struct agent_hook *hook, const struct agent_cmd *cmd)
+{
+	const char *rest = cmd->in + sizeof(hook->conf), *end = cmd->in + cmd->req.in_len;
+	int ret;
+
+	memcpy(&hook->conf, cmd->in, sizeof(hook->conf));
+	ret = check_conf(&hook->conf);
+	if (!ret)
+		ret = take_filters(hook, rest, end);
+	if (ret < 0)
+		return ret;
+	rest += ret;
+	if (hook->conf.flags & HOOK_F_PRESET) {
+		if (sizeof(hook->answer) > end - rest)
+			return -EINVAL;
+		memcpy(&hook->answer, rest, sizeof(hook->answer));
+		rest += sizeof(hook->answer);
+	}
+
+	if (!has_target(hook->conf.kind))
 		return rest == end && !cmd->req.addr ? 0 : -EINVAL;
 	if (end - rest < 2 || strnlen(rest, end - rest) != end - rest - 1)
 		return -EINVAL;
@@ -157,7 +189,9 @@ static int take_payload(struct agent_hook *hook, const struct agent_cmd *cmd)
 		return -EINVAL;
 	hook->offset = cmd->req.addr;
 	hook->target = kstrdup(rest, GFP_KERNEL);
-	return hook->target ? 0 : -ENOMEM;
+	if (!hook->target)
+		return -ENOMEM;
+	return hook->conf.kind == PORTAL_EVENT_ASK ? hook_ask_check(hook) : 0;
 }
 
 static void hook_free(struct agent_hook *hook)
@@ -301,6 +335,7 @@ int agent_op_hook_stat(struct agent_cmd *cmd)
 			out.skipped = atomic64_read(&hook->skipped);
 			out.sent = atomic64_read(&hook->sent);
 			out.dropped = atomic64_read(&hook->dropped);
+			out.expired = atomic64_read(&hook->expired);
 			ret = 0;
 		}
 	}
@@ -360,4 +395,15 @@ void agent_hook_init(void)
 
 	for (kind = 0; kind < HOOK_KINDS; kind++)
 		INIT_LIST_HEAD(&hook_lists[kind]);
+	hook_ask_init();
+}
+
+/**
+ * agent_hook_exit() - nobody runs what hooks called any more
+ *
+ * Context: Process context, may sleep. There are no hooks.
+ */
+void agent_hook_exit(void)
+{
+	hook_ask_exit();
 }

@@ -6,6 +6,7 @@
  *	hook_trace.c	tracepoints	> what happened,
  *	hook_kprobe.c	functions	> as a struct hook_hit
  *	hook_uprobe.c	programs	>
+ *	hook_ask.c	system calls that wait, or are changed
  *	hook_filter.c	does it matter?
  *	hook_event.c	into the ring
  *
@@ -28,13 +29,19 @@
 struct agent_chan;
 
 /* struct portal_cmd_hook: @kind is PORTAL_EVENT_* */
-#define HOOK_KINDS		(PORTAL_EVENT_UPROBE + 1)
+#define HOOK_KINDS		(PORTAL_EVENT_ASK + 1)
 #define HOOK_ENTRY		1
 #define HOOK_RETURN		2
 #define HOOK_F_CHILD		1U
 #define HOOK_F_FOLLOW		2U
+#define HOOK_F_PRESET		4U
 #define HOOK_MAX_FILTERS	16
 #define HOOK_MAX		64	/* of a channel */
+
+/* struct portal_cmd_hook_answer */
+#define HOOK_ANSWER_RET		1U
+#define HOOK_ANSWER_ARGS	2U
+#define HOOK_ANSWER_SKIP	4U
 
 /* struct portal_cmd_hook_filter */
 enum hook_field {
@@ -59,6 +66,7 @@ enum hook_cmp {
  * @cookie: of the command that added it
  * @conf: copy of what the host wants, checked
  * @filters: @conf.nr_filters of them
+ * @answer: HOOK_F_PRESET: to each call
  * @root: process, 0: any; HOOK_F_CHILD: none before exec started it
  * @all_nrs: any system call
  * @needs_string: a filter looks at it
@@ -66,16 +74,18 @@ enum hook_cmp {
  * @passed: and let through
  * @skipped: but not told
  * @sent: events
- * @dropped: events that found no room
+ * @dropped: events that found no room, calls that were not asked about
+ * @expired: calls that got no answer in time
  * @seq: of the next event (@chan->ev_lock)
  * @second: in which @in_second events were told (@chan->ev_lock)
- * @kp: for PORTAL_EVENT_KPROBE
+ * @kp: for PORTAL_EVENT_KPROBE and PORTAL_EVENT_ASK
  * @krp: for the return
  * @uc: for PORTAL_EVENT_UPROBE
  * @uprobe: what the kernel gave for it, where it does
  * @path: of the program
  * @offset: in the function or the program
  * @target: the function's name or the program's
+ * @call: the system call
  */
 struct agent_hook {
 	struct list_head node;
@@ -85,6 +95,7 @@ struct agent_hook {
 	u64 cookie;
 	struct portal_cmd_hook conf;
 	struct portal_cmd_hook_filter *filters;
+	struct portal_cmd_hook_answer answer;
 	u32 root;
 	bool all_nrs;
 	bool needs_string;
@@ -93,6 +104,7 @@ struct agent_hook {
 	atomic64_t skipped;
 	atomic64_t sent;
 	atomic64_t dropped;
+	atomic64_t expired;
 	u32 seq;
 	u64 second;
 	u32 in_second;
@@ -103,6 +115,7 @@ struct agent_hook {
 	struct path path;
 	u64 offset;
 	char *target;
+	long (*call)(const struct pt_regs *regs);
 };
 
 /**
@@ -143,16 +156,23 @@ bool hook_filter_pass(const struct agent_hook *hook, const struct hook_hit *hit,
 bool hook_is_about(const struct agent_hook *hook);
 
 /* hook_event.c */
-void hook_fire(struct agent_hook *hook, const struct hook_hit *hit);
+bool hook_fire(struct agent_hook *hook, const struct hook_hit *hit);
+bool hook_ask_event(struct agent_hook *hook, const struct hook_hit *hit, u32 *seq);
 
 /* hook_trace.c: @kind's tracepoints, with the first hook and after the last */
 int hook_trace_start(unsigned int kind, unsigned int when);
 void hook_trace_stop(unsigned int kind, unsigned int when);
+void hook_syscall_hit(struct hook_hit *hit, struct pt_regs *regs, long nr);
 
-/* hook_kprobe.c, hook_uprobe.c */
+/* hook_kprobe.c, hook_uprobe.c, hook_ask.c */
 int hook_kprobe_start(struct agent_hook *hook);
 void hook_kprobe_stop(struct agent_hook *hook);
 int hook_uprobe_start(struct agent_hook *hook);
 void hook_uprobe_stop(struct agent_hook *hook);
+int hook_ask_check(const struct agent_hook *hook);
+int hook_ask_start(struct agent_hook *hook);
+void hook_ask_stop(struct agent_hook *hook);
+void hook_ask_init(void);
+void hook_ask_exit(void);
 
 #endif /* _PORTAL_HOOK_H */

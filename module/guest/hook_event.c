@@ -157,20 +157,20 @@ static bool over_rate(struct agent_hook *hook, u64 now)
 	return hook->in_second++ >= hook->conf.rate;
 }
 
-static void publish(struct agent_hook *hook, const struct hook_hit *hit,
-		    const struct hook_string *string)
+/* The event's number is @hook->seq then. @urgent: somebody waits. */
+static bool publish(struct agent_hook *hook, const struct hook_hit *hit,
+		    const struct hook_string *string, bool urgent, u32 *seq)
 {
 	struct agent_chan *chan = hook->chan;
 	u64 now = ktime_get_mono_fast_ns();
 	struct portal_event *ev;
-	bool half = false;
 	u32 used;
 
 	raw_spin_lock(&chan->ev_lock);
 	if (over_rate(hook, now)) {
 		raw_spin_unlock(&chan->ev_lock);
 		atomic64_inc(&hook->skipped);
-		return;
+		return false;
 	}
 	ev = reserve(chan, ALIGN(sizeof(*ev) + string->len, 8), &used);
 	if (ev) {
@@ -179,15 +179,16 @@ static void publish(struct agent_hook *hook, const struct hook_hit *hit,
 		chan->ev_tail += ALIGN(sizeof(*ev) + string->len, 8);
 		smp_store_release(&chan->head->ev_tail, chan->ev_tail);
 		atomic64_inc(&hook->sent);
-		half = used > chan->ev_len / 2;
+		urgent |= used > chan->ev_len / 2;
 	} else {
 		atomic64_inc(&hook->dropped);
 	}
-	hook->seq++;
+	*seq = hook->seq++;
 	raw_spin_unlock(&chan->ev_lock);
 
-	if (!atomic_xchg(&chan->kicked, 1) || (half && !atomic_xchg(&chan->urgent, 1)))
+	if (urgent ? !atomic_xchg(&chan->urgent, 1) : !atomic_xchg(&chan->kicked, 1))
 		irq_work_queue(&chan->kick);
+	return ev;
 }
 
 /**
@@ -231,7 +232,6 @@ int agent_event_node(struct agent_chan *chan, u64 id, u64 cookie, u32 nr, const 
 	if (!ev)
 		return -EBUSY;
 	/* Somebody waits: not a tick later. */
-	atomic_set(&chan->kicked, 1);
 	if (!atomic_xchg(&chan->urgent, 1))
 		irq_work_queue(&chan->kick);
 	return 0;
@@ -289,24 +289,36 @@ static void get_string(const struct agent_hook *hook, const struct hook_hit *hit
 	}
 }
 
-static void fire(struct agent_hook *hook, const struct hook_hit *hit, struct hook_string *string)
+static bool passes(struct agent_hook *hook, const struct hook_hit *hit,
+		   struct hook_string *string)
 {
 	u32 rest = 0;
 
 	if (!hook_is_about(hook))
-		return;
+		return false;
 	if (hook->needs_string)
 		get_string(hook, hit, string);
 	if (!hook_filter_pass(hook, hit, string))
-		return;
+		return false;
 	div_u64_rem(atomic64_inc_return(&hook->passed), hook->conf.every ?: 1, &rest);
 	if (rest) {
 		atomic64_inc(&hook->skipped);
-		return;
+		return false;
 	}
 	if (!hook->needs_string)
 		get_string(hook, hit, string);
-	publish(hook, hit, string);
+	return true;
+}
+
+static bool fire(struct agent_hook *hook, const struct hook_hit *hit, struct hook_string *string)
+{
+	bool pass = passes(hook, hit, string);
+	u32 seq;
+
+	/* A call that waits is told when it does. */
+	if (pass && (hook->conf.kind != PORTAL_EVENT_ASK || hook->conf.flags & HOOK_F_PRESET))
+		publish(hook, hit, string, false, &seq);
+	return pass;
 }
 
 /**
@@ -317,22 +329,48 @@ static void fire(struct agent_hook *hook, const struct hook_hit *hit, struct hoo
  * What happens because of an event itself is dropped.
  *
  * Context: Any, in an RCU read-side section.
+ * Return: whether the hook's filters let it through.
  */
-void hook_fire(struct agent_hook *hook, const struct hook_hit *hit)
+bool hook_fire(struct agent_hook *hook, const struct hook_hit *hit)
 {
 	struct hook_cpu *cpu;
 	unsigned long flags;
+	bool pass = false;
 
 	local_irq_save(flags);
 	cpu = this_cpu_ptr(&hook_cpus);
 	atomic64_inc(&hook->hits);
 	if (!cpu->busy++) {
 		barrier();
-		fire(hook, hit, &cpu->string);
+		pass = fire(hook, hit, &cpu->string);
 		barrier();
 	} else {
 		atomic64_inc(&hook->dropped);
 	}
 	cpu->busy--;
 	local_irq_restore(flags);
+	return pass;
+}
+
+/**
+ * hook_ask_event() - the current task is about to wait for an answer
+ * @hook: PORTAL_EVENT_ASK
+ * @hit: its system call
+ * @seq: by which the answer will be known
+ *
+ * Context: Process context; interrupts are off.
+ * Return: whether the ring had room for it.
+ */
+bool hook_ask_event(struct agent_hook *hook, const struct hook_hit *hit, u32 *seq)
+{
+	struct hook_cpu *cpu = this_cpu_ptr(&hook_cpus);
+	bool sent;
+
+	cpu->busy++;
+	barrier();
+	get_string(hook, hit, &cpu->string);
+	sent = publish(hook, hit, &cpu->string, true, seq);
+	barrier();
+	cpu->busy--;
+	return sent;
 }

@@ -51,7 +51,11 @@ int hook_filter_check(const struct agent_hook *hook, const struct portal_cmd_hoo
 		return -EINVAL;
 	/* When a function returns, its arguments are gone. */
 	if ((arg || filter->field == HOOK_FIELD_STRING) &&
-	    hook->conf.kind != PORTAL_EVENT_SYSCALL && hook->conf.when != HOOK_ENTRY)
+	    hook->conf.kind != PORTAL_EVENT_SYSCALL && hook->conf.kind != PORTAL_EVENT_ASK &&
+	    hook->conf.when != HOOK_ENTRY)
+		return -EINVAL;
+	/* Whether a call waits is known before it begins. */
+	if (filter->field == HOOK_FIELD_RET && hook->conf.kind == PORTAL_EVENT_ASK)
 		return -EINVAL;
 	/* At the entry there is no result yet. */
 	if (filter->field == HOOK_FIELD_RET && hook->conf.when != HOOK_RETURN &&

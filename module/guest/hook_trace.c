@@ -40,18 +40,21 @@ static bool is_wanted(const struct agent_hook *hook, unsigned int when, long nr,
 	       hook->conf.nrs[nr / BITS_PER_BYTE] & BIT(nr % BITS_PER_BYTE);
 }
 
-static void syscall_hit(struct hook_hit *hit, struct pt_regs *regs, unsigned int when, long nr,
-			long ret, bool compat)
+/**
+ * hook_syscall_hit() - the current task's system call
+ * @hit: to be filled
+ * @regs: the process's
+ * @nr: the call's number
+ */
+void hook_syscall_hit(struct hook_hit *hit, struct pt_regs *regs, long nr)
 {
 	unsigned long args[ARRAY_SIZE(hit->args)];
 	unsigned int i;
 
 	syscall_get_arguments(current, regs, args);
 	*hit = (struct hook_hit) {
-		.flags = (when == HOOK_RETURN ? PORTAL_EVENT_F_RETURN : 0) |
-			 (compat ? PORTAL_EVENT_F_COMPAT : 0),
+		.flags = in_compat_syscall() ? PORTAL_EVENT_F_COMPAT : 0,
 		.nr = nr,
-		.ret = ret,
 	};
 	for (i = 0; i < ARRAY_SIZE(args); i++)
 		hit->args[i] = args[i];
@@ -67,8 +70,11 @@ static void syscall(struct pt_regs *regs, unsigned int when, long nr, long ret)
 	list_for_each_entry_rcu(hook, &hook_lists[PORTAL_EVENT_SYSCALL], node) {
 		if (!is_wanted(hook, when, nr, compat))
 			continue;
-		if (!filled)
-			syscall_hit(&hit, regs, when, nr, ret, compat);
+		if (!filled) {
+			hook_syscall_hit(&hit, regs, nr);
+			hit.flags |= when == HOOK_RETURN ? PORTAL_EVENT_F_RETURN : 0;
+			hit.ret = ret;
+		}
 		filled = true;
 		hook_fire(hook, &hit);
 	}

@@ -189,6 +189,59 @@ hook_unload()
 	need_hooks
 }
 
+# System calls that a program of the host answers.
+need_answers()
+{
+	need_hooks mem,hook
+	rm -f "$work/answers" "$work/answers.rc"
+	background sh -c "'$build/e2e/ask_ops' '$socket' e2e >'$work/answers' 2>&1 &
+		echo \$! >'$work/answers.pid'; wait \$!; echo \$? >'$work/answers.rc'"
+	answering() { grep -qx serving "$work/answers"; }
+	within 60 answering || fail "ask_ops says $(cat "$work/answers")"
+}
+
+hook_ask()
+{
+	need_answers
+	guest_start asker e2e-ask
+	says '^[0-9]+ checks passed' guest_result asker 60
+	[ ! -s "$work/answers.rc" ] || fail "ask_ops says $(cat "$work/answers")"
+	kill -9 "$(cat "$work/answers.pid")"
+	within 30 hooks_are 0
+	in_guest 30 '! e2e-ask'
+	equal "complaints in the guest" "$(complaints)" 0
+	need_agent task,hook
+	refuses 'status -1,' timeout 30 "$build/e2e/ask_ops" "$socket" e2e
+}
+
+hook_ask_ends()
+{
+	need_answers
+	guest_start asker 'e2e-ask hold'
+	within 30 guest_said asker waiting
+	asks() { [ "$(inst_stat agent .device.events)" -gt 0 ]; }
+	within 30 asks
+	not guest_ended asker
+	# a process that is in a call of the module's holds it
+	in_guest 60 e2e-guest unmount
+	distrust
+	refuses 'busy|temporarily|in use' in_guest 60 'rmmod portal_guest'
+	kill -9 "$(cat "$work/answers.pid")"
+	says '^goes on' guest_result asker 30
+	# and who is killed is gone
+	need_answers
+	guest_start asker 'e2e-ask hold'
+	within 30 guest_said asker waiting
+	in_guest 30 'killall -9 e2e-ask'
+	not guest_result asker 30
+	kill -9 "$(cat "$work/answers.pid")"
+	within 30 hooks_are 0
+	in_guest 60 e2e-guest unmount
+	distrust
+	in_guest 60 'rmmod portal_guest'
+	equal "complaints in the guest" "$(complaints)" 0
+}
+
 test_case "hook: a class of its own" hook_off
 test_case "hook: trace shows system calls as strace does" hook_trace
 test_case "hook: what a filter rejects costs no exit" hook_rejects
@@ -197,3 +250,5 @@ test_case "hook: kill -9 of the worker in a flood" hook_worker_killed
 test_case "hook: kill -9 of portald in a flood" hook_portald_killed
 test_case "hook: rmmod in a flood" hook_unload
 test_case "hook: each kind, filter and error" hook_ops
+test_case "hook: system calls that the host answers" hook_ask
+test_case "hook: who answers system calls is killed, or who asks" hook_ask_ends

@@ -36,4 +36,5 @@ selftests/rig/guest.sh --kernel "$guest_kernel" --output "$out/guest-$kernel.cpi
 	--add "$out/guest/e2e-target:/bin/e2e-target" \
 	--add "$out/guest/e2e-hook:/bin/e2e-hook" \
 	--add "$out/guest/e2e-node:/bin/e2e-node" \
+	--add "$out/guest/e2e-ask:/bin/e2e-ask" \
 	--add selftests/e2e/guest/e2e-guest.sh:/bin/e2e-guest

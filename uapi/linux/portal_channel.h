@@ -200,6 +200,7 @@ enum portal_event_kind {
 	PORTAL_EVENT_KPROBE = 5,	/* 0, result, arguments */
 	PORTAL_EVENT_UPROBE = 6,	/* 0, result, arguments */
 	PORTAL_EVENT_NODE = 7,		/* enum portal_node_request, 0, see there */
+	PORTAL_EVENT_ASK = 8,		/* as SYSCALL; waits for hook_answer, @seq says for which */
 };
 
 /*

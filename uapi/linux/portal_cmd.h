@@ -16,7 +16,7 @@
 
 #define PORTAL_CMD_VERSION	1
 /* of all numbers and layouts below */
-#define PORTAL_CMD_ABI_HASH	0x29a96b56a34f2772ULL
+#define PORTAL_CMD_ABI_HASH	0x72c0b42fdf922417ULL
 
 /* What the guest's owner can allow, as bits. */
 enum portal_cmd_class {
@@ -66,6 +66,7 @@ enum portal_cmd_op {
 	PORTAL_CMD_HOOK_START = 0x60,
 	PORTAL_CMD_HOOK_STOP = 0x61,
 	PORTAL_CMD_HOOK_STAT = 0x62,
+	PORTAL_CMD_HOOK_ANSWER = 0x63,
 	PORTAL_CMD_NET_LIST = 0x70,
 	PORTAL_CMD_NET_INFO = 0x71,
 	PORTAL_CMD_NET_ADD = 0x72,
@@ -348,14 +349,16 @@ struct portal_cmd_exec_result {
 
 /**
  * struct portal_cmd_hook - little endian
- * @kind: 1: system calls, 2: ends of threads, 3: new programs, 4: signals delivered, 5: a function of the kernel, 6: an instruction of a program
+ * @kind: 1: system calls, 2: ends of threads, 3: new programs, 4: signals delivered, 5: a function of the kernel, 6: an instruction of a program, 8: a system call that waits for hook_answer
  * @when: 1: at the entry, 2: at the return, 3: both; 1 where there is only one moment
- * @flags: 1: @root is the program that exec starts with this cookie; 2: of @root's descendants, too
+ * @flags: 1: @root is the program that exec starts with this cookie; 2: of @root's descendants, too; 4: kind 8 does not wait: its answer is in the payload
  * @root: process, 0: any
  * @every: nth of those that pass is told, 0: each
  * @rate: most events in a second, 0: any
  * @nr_filters: that follow, at most 16; all must hold
  * @string_arg: which argument (1 to 6) is a string of the process, to be copied; 0: none
+ * @timeout_ms: kind 8: how long a call waits, at most 600000; then it goes on as if there were no hook; 0: 10000
+ * @pad: 0
  * @nrs: system calls: bit N % 8 of byte N / 8 for number N; none set: each
  */
 struct portal_cmd_hook {
@@ -367,6 +370,8 @@ struct portal_cmd_hook {
 	__u32 rate;
 	__u16 nr_filters;
 	__u16 string_arg;
+	__u32 timeout_ms;
+	__u32 pad;
 	__u8 nrs[64];
 };
 
@@ -389,12 +394,39 @@ struct portal_cmd_hook_filter {
 };
 
 /**
+ * struct portal_cmd_hook_answer - little endian
+ * @request: the event's seq; 0 in hook_start
+ * @flags: 1: ret is what the call returns; 2: args are its arguments; 4: it is not done at all
+ * @pad: 0
+ * @ret: with flag 1
+ * @arg0: with flag 2, as arg1 to arg5
+ * @arg1: second argument
+ * @arg2: third argument
+ * @arg3: fourth argument
+ * @arg4: fifth argument
+ * @arg5: sixth argument
+ */
+struct portal_cmd_hook_answer {
+	__aligned_u64 request;
+	__u32 flags;
+	__u32 pad;
+	__aligned_s64 ret;
+	__aligned_u64 arg0;
+	__aligned_u64 arg1;
+	__aligned_u64 arg2;
+	__aligned_u64 arg3;
+	__aligned_u64 arg4;
+	__aligned_u64 arg5;
+};
+
+/**
  * struct portal_cmd_hook_stat - little endian
  * @hits: times that it was reached: kind, moment and number fit
  * @passed: those that the filters let through
  * @skipped: of these, by every and rate
  * @sent: events
- * @dropped: for want of room: told by nothing but this
+ * @dropped: for want of room: told by nothing but this; of kind 8, calls that went on unasked
+ * @expired: of kind 8: calls that got no answer in time
  */
 struct portal_cmd_hook_stat {
 	__aligned_u64 hits;
@@ -402,6 +434,7 @@ struct portal_cmd_hook_stat {
 	__aligned_u64 skipped;
 	__aligned_u64 sent;
 	__aligned_u64 dropped;
+	__aligned_u64 expired;
 };
 
 /**
@@ -616,14 +649,17 @@ struct portal_cmd_node_mem {
 	  PORTAL_USE_ADDR, 0, PORTAL_TAIL_NONE, \
 	  0, PORTAL_TAIL_BYTES, 0, 0x9e10fe8cU) \
 	X(HOOK_START, hook_start, HOOK, \
-	  PORTAL_USE_ADDR, 88, PORTAL_TAIL_BYTES, \
-	  0, PORTAL_TAIL_NONE, 0, 0xd073b610U) \
+	  PORTAL_USE_ADDR, 96, PORTAL_TAIL_BYTES, \
+	  0, PORTAL_TAIL_NONE, 0, 0x981ff37bU) \
 	X(HOOK_STOP, hook_stop, HOOK, \
 	  PORTAL_USE_ADDR, 0, PORTAL_TAIL_NONE, \
 	  0, PORTAL_TAIL_NONE, 0, 0xb7eeab8aU) \
 	X(HOOK_STAT, hook_stat, HOOK, \
 	  PORTAL_USE_ADDR, 0, PORTAL_TAIL_NONE, \
-	  40, PORTAL_TAIL_NONE, 0, 0x8e27e67bU) \
+	  48, PORTAL_TAIL_NONE, 0, 0x344c760eU) \
+	X(HOOK_ANSWER, hook_answer, HOOK, \
+	  PORTAL_USE_ADDR, 72, PORTAL_TAIL_NONE, \
+	  0, PORTAL_TAIL_NONE, 0, 0xe3300945U) \
 	X(NET_LIST, net_list, NET, \
 	  PORTAL_USE_ADDR, 0, PORTAL_TAIL_NONE, \
 	  0, PORTAL_TAIL_RECORDS, 88, 0xaba8ea72U) \
@@ -676,9 +712,10 @@ struct portal_cmd_node_mem {
 	X(struct portal_cmd_file_write, 16) \
 	X(struct portal_cmd_exec, 16) \
 	X(struct portal_cmd_exec_result, 40) \
-	X(struct portal_cmd_hook, 88) \
+	X(struct portal_cmd_hook, 96) \
 	X(struct portal_cmd_hook_filter, 88) \
-	X(struct portal_cmd_hook_stat, 40) \
+	X(struct portal_cmd_hook_answer, 72) \
+	X(struct portal_cmd_hook_stat, 48) \
 	X(struct portal_cmd_net, 88) \
 	X(struct portal_cmd_net_add, 16) \
 	X(struct portal_cmd_net_set, 16) \

@@ -269,7 +269,7 @@ static void errors(void)
 	CHECK(add_at(&p.hook, "/bin/e2e-hook", UINT64_MAX) == -EINVAL);
 	CHECK(add_at(&p.hook, "/bin/e2e-hook", 1ULL << 40) == -EINVAL);
 	CHECK(CMD(.op = PORTAL_CMD_HOOK_STOP, .addr = 12345) == -ENOENT);
-	CHECK(CMD(.op = PORTAL_CMD_HOOK_STAT, .addr = 12345, .out_len = 40) == -ENOENT);
+	CHECK(CMD(.op = PORTAL_CMD_HOOK_STAT, .addr = 12345, .out_len = sizeof(struct portal_cmd_hook_stat)) == -ENOENT);
 	all_gone();
 }
 
@@ -479,18 +479,18 @@ static void others_hooks(void)
 
 	/* another connection neither sees nor ends it, and its programs are not meant */
 	sock = second;
-	CHECK(CMD(.op = PORTAL_CMD_HOOK_STAT, .addr = id, .out_len = 40) == -ENOENT);
+	CHECK(CMD(.op = PORTAL_CMD_HOOK_STAT, .addr = id, .out_len = sizeof(struct portal_cmd_hook_stat)) == -ENOENT);
 	CHECK(CMD(.op = PORTAL_CMD_HOOK_STOP, .addr = id) == -ENOENT);
 	CHECK(!CMD(.op = PORTAL_CMD_HOOK_STOP) && !rep.count);
 	run_program();
 	must_add(&p);
-	CHECK(!CMD(.op = PORTAL_CMD_HOOK_STAT, .out_len = 40) && rep.value == 2);
+	CHECK(!CMD(.op = PORTAL_CMD_HOOK_STAT, .out_len = sizeof(struct portal_cmd_hook_stat)) && rep.value == 2);
 	close(second);
 	sock = first;
 	CHECK(stat_of(id).passed == 0);
 	/* who hangs up loses its hooks */
 	for (int i = 0; i < 1000; i++) {
-		CHECK(!CMD(.op = PORTAL_CMD_HOOK_STAT, .out_len = 40));
+		CHECK(!CMD(.op = PORTAL_CMD_HOOK_STAT, .out_len = sizeof(struct portal_cmd_hook_stat)));
 		if (rep.value == 1)
 			break;
 		usleep(10000);

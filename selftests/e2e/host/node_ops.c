@@ -5,87 +5,16 @@
  * usage: node_ops SOCKET VM   first each error; then it says "serving", until it is
  *                             killed or the guest's agent ends
  */
-#include <errno.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <linux/portal_channel.h>
-#include <linux/portal_cmd.h>
-#include <portald/guest_socket.h>
-
-#include "guest_connect.h"
+#include "guest_cmd.h"
 #include "node_ioctl.h"
 
 #define PAGE		4096
-#define MAX_EVENTS	64
 
 enum { PROC = 1, DEV, PROC_DIR };
 
-static int sock;
-static struct portal_guest_reply rep;
-static char out[PORTAL_GUEST_MAX];
-static struct portal_event events[MAX_EVENTS];
-static unsigned int nr_events, checks;
 static uint64_t text_id, mute_id, hang_id, dev_id;
 static char text[65536];
 static size_t text_len;
-
-#define CHECK(cond)								\
-	do {									\
-		checks++;							\
-		if (!(cond))							\
-			die("line %d: %s (status %d, value %#llx, count %llu)",	\
-			    __LINE__, #cond, rep.status, (unsigned long long)rep.value, \
-			    (unsigned long long)rep.count);			\
-	} while (0)
-
-static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vprintf(fmt, ap);
-	va_end(ap);
-	putchar('\n');
-	exit(1);
-}
-
-/* A message: events are kept. Returns whether it was the reply. */
-static bool take(void)
-{
-	struct iovec iov[2] = { { &rep, sizeof(rep) }, { out, sizeof(out) } };
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
-	ssize_t n = recvmsg(sock, &msg, 0);
-
-	if (n < (ssize_t)sizeof(rep))
-		die("the guest's agent ended");
-	if (!(rep.flags & PORTAL_GUEST_F_EVENT))
-		return true;
-	CHECK(!rep.count && (n - sizeof(rep)) % sizeof(*events) == 0);
-	n = (n - sizeof(rep)) / sizeof(*events);
-	CHECK(nr_events + n <= MAX_EVENTS);
-	memcpy(events + nr_events, out, n * sizeof(*events));
-	nr_events += n;
-	return false;
-}
-
-/* Returns the status. */
-static int command(struct portal_guest_request req, const void *in, size_t len)
-{
-	struct iovec iov[2] = { { &req, sizeof(req) }, { (void *)in, len } };
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
-
-	if (sendmsg(sock, &msg, 0) < 0)
-		die("send: %s", strerror(errno));
-	while (!take())
-		;
-	return rep.status;
-}
-
-#define CMD(...) command((struct portal_guest_request){ __VA_ARGS__ }, NULL, 0)
 
 static int add(struct portal_cmd_node_add how, const char *path)
 {
@@ -301,13 +230,9 @@ static void dev_request(const struct portal_event *ev)
 static void serve(void)
 {
 	for (;;) {
-		struct portal_event ev;
+		struct portal_event ev = next_event().ev;
 
-		while (!nr_events)
-			take();
-		ev = events[0];
-		memmove(events, events + 1, --nr_events * sizeof(*events));
-		CHECK(ev.version == PORTAL_EVENT_VERSION && ev.kind == PORTAL_EVENT_NODE);
+		CHECK(ev.kind == PORTAL_EVENT_NODE);
 		CHECK(ev.pid > 1 && ev.comm[0]);
 		if (ev.hook == text_id)
 			text_request(&ev);

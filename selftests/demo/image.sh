@@ -25,5 +25,5 @@ done < <(find /usr/bin /usr/lib /usr/share -xdev -type f -size +4k -size -4096k 
 (cd "$tree/files" && sha256sum -- * >"$tree/SHA256SUMS")
 mkdir -p "${image%/*}"
 # half as much again for what the guest writes, and ext4's own
-mke2fs -q -t ext4 -L demo -d "$tree" "$image.new" "$((want * 2 / 1024))k" >/dev/null 2>&1
+mke2fs -q -t ext4 -L demo -d "$tree" "$image.new" "$(((have + want) / 1024))k" >/dev/null 2>&1
 mv "$image.new" "$image"

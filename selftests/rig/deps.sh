@@ -30,7 +30,8 @@ declare -A packages=(
 		pahole pkg-config python3-dev @headers-6.1 @headers-6.12"
 	[rig]="busybox-static cpio e2fsprogs gzip jq kmod qemu-system-x86
 		util-linux xz-utils zstd"
-	[check]="btrfs-progs clang nbdkit perl qemu-utils shellcheck sparse xfsprogs"
+	[check]="btrfs-progs clang libclang-rt-dev mandoc nbdkit perl procps qemu-utils shellcheck
+		sparse systemd udev xfsprogs"
 	[libkvm]="build-essential xz-utils linux-source-6.1"
 	[debug]="bc bison build-essential cpio flex kmod libelf-dev libssl-dev
 		linux-source-6.12 xz-utils"

@@ -88,7 +88,8 @@ static int alloc_data(struct agent_chan *chan)
 /* @len bytes, and the ring of events behind them, which may be less or not there. */
 static void *alloc_region(struct agent_chan *chan, size_t len)
 {
-	u32 ev_len = agent_classes() & BIT_ULL(PORTAL_CLASS_HOOK) ? EVENTS : 0;
+	const u64 tell = BIT_ULL(PORTAL_CLASS_HOOK) | BIT_ULL(PORTAL_CLASS_NODE);
+	u32 ev_len = agent_classes() & tell ? EVENTS : 0;
 	gfp_t gfp = GFP_KERNEL | __GFP_ZERO;
 	void *region;
 

@@ -197,7 +197,7 @@ need_answers()
 	background sh -c "'$build/e2e/ask_ops' '$socket' e2e >'$work/answers' 2>&1 &
 		echo \$! >'$work/answers.pid'; wait \$!; echo \$? >'$work/answers.rc'"
 	answering() { grep -qx serving "$work/answers"; }
-	within 60 answering || fail "ask_ops says $(cat "$work/answers")"
+	until_true 60 answering || fail "ask_ops says $(cat "$work/answers")"
 }
 
 hook_ask()

@@ -12,7 +12,7 @@ need_server()
 	background sh -c "'$build/e2e/node_ops' '$socket' e2e >'$work/server' 2>&1 &
 		echo \$! >'$work/server.pid'; wait \$!; echo \$? >'$work/server.rc'"
 	serving() { grep -qx serving "$work/server"; }
-	within 60 serving || fail "node_ops says $(cat "$work/server")"
+	until_true 60 serving || fail "node_ops says $(cat "$work/server")"
 }
 
 no_files()

@@ -30,6 +30,15 @@ for program in /lib/systemd/systemd /lib/systemd/systemd-udevd systemctl journal
 done
 [ -x "$tree/usr/sbin/portald" ] || { echo "no $tree: run selftests/e2e/prepare.sh on L0"; exit 1; }
 
+# a user runs programs of this tree, which may be where only root may look (/root);
+# this root is an overlay, what it changes stays here
+for dir in "$top" "$build"; do
+	while [ "$dir" != / ]; do
+		chmod a+rx "$dir"
+		dir=$(dirname "$dir")
+	done
+done
+
 mkdir -p $run
 cp -a "$tree/." /
 ldconfig
